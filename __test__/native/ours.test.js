@@ -1,0 +1,4 @@
+'use strict'
+
+process.env.NATIVE_SUITE = 'ours'
+require('./suite.js')

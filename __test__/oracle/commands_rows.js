@@ -1,0 +1,278 @@
+'use strict'
+
+// Command lines for commands.test.js: what both must do alike, and where ours differs on purpose.
+//
+// A row: [arguments, markers on stdout, markers on stderr, { ours, theirs, why }]; the markers are what scripts look
+// for. `ours`/`theirs`: the exit codes where they differ. `on`: on which stream ours says it, where stock uses another.
+
+const { fixture } = require('../support/home.js')
+
+const app = fixture('forever.js')
+const crash = fixture('crash.js')
+const one = ['start', app, '--name', 'one']
+
+/** Each family of commands gets a home of its own. */
+const families = {
+  'no command, help, version': [
+    [[], [], []],
+    [['nonsense'], [], []],
+    [['--version'], ['.'], []],
+    [['-v'], ['.'], []],
+    [['-V'], ['.'], []],
+    [['--help'], ['start', 'restart', 'resurrect'], []],
+    [['start', '--help'], ['--watch'], []],
+    [['help'], [], [], { ours: 0, theirs: 1, why: 'help is a command' }],
+    [['version'], [], [], { ours: 0, theirs: 1, why: 'version is a command' }],
+  ],
+
+  'start scripts': [
+    [['start'], [], ['[PM2][ERROR] File ecosystem.config.js not found']],
+    [['start', '/nowhere/app.js'], [], ['[PM2][ERROR] ', 'Script not found: /nowhere/app.js']],
+    [[...one, '--', 'a', 'b'], ['[PM2] Starting ', ' in fork_mode (1 instance)', '[PM2] Done.', '│ one'], []],
+    [one, [], ['[PM2][ERROR] Script already launched, add -f option to force re-execution']],
+    [[...one, '-f'], ['[PM2] Done.'], []],
+    [['start', app, '--name', 'two', '--namespace', 'ns', '-k', '500'], ['[PM2] Done.', '│ ns '], []],
+    [['start', app, '--name', 'pair', '-i', '2'], [' in cluster_mode (2 instances)', '[PM2] Done.', '│ pair'], []],
+    [['start', app, '--name', 'parked', '--no-autostart'], ['│ parked', 'stopped'], []],
+    [['start', app, '--name', 'nightly', '-c', '0 0 * * *'], ['[PM2] Done.'], []],
+    [['start', app, '--name', 'bad', '-c', '* * * asdasd'], [], ['Cron pattern error']],
+    [['start', app, '--max-memory-restart', 'lots'], [], ['Verify "max_memory_restart" with regex failed']],
+    [['start', app, '--interpreter', 'nobody-has-this'], [], ['nobody-has-this is NOT AVAILABLE in PATH']],
+    [['start', 'sleep 1000', '--name', 'shell'], ['[PM2] Done.', '│ shell'], []],
+    [['start', crash, '--name', 'dies', '--no-autorestart'], ['[PM2] Done.'], []],
+    [['stop', 'one'], ['[PM2] [one](0) ✓'], []],
+    [['start', 'one'], ['[PM2] Process successfully started'], []],
+    [['start', '0'], ['[PM2] Process successfully started'], []],
+    [['start', 'ns'], ['[PM2] [two](2) ✓', '[PM2] Process successfully started'], []],
+    [['start', app, '--unknown-option'], [], ['error: unknown option']],
+    [['start', app, '--name'], [], ['argument missing']],
+    [['start', '-'], [], [], { input: `{ "name": "piped", "script": "${app}" }` }],
+    [['id', 'piped'], ['['], []],
+  ],
+
+  'start config files': [
+    [['start', 'none.config.js'], [], ['[PM2][ERROR] File none.config.js not found']],
+    [
+      ['start', 'apps.json'],
+      ['[PM2] App [a] launched (1 instances)', '[PM2] App [b] launched (2 instances)', '│ a '],
+      [],
+    ],
+    [['start', 'apps.json'], ['[PM2] [a](0) ✓', '[PM2] [b](2) ✓'], []],
+    [['restart', 'apps.json', '--only', 'a'], ['[PM2] [a](0) ✓'], []],
+    [['reload', 'apps.json'], ['[PM2] [a](0) ✓'], []],
+    [['startOrRestart', 'apps.json'], ['[PM2] [a](0) ✓'], []],
+    [['startOrReload', 'apps.json'], ['[PM2] [a](0) ✓'], []],
+    [['startOrGracefulReload', 'apps.json', '--env', 'none'], ['[PM2] [a](0) ✓'], []],
+    [['start', 'apps.json', '--only', 'nobody'], [], []],
+    [['stop', 'apps.json'], ['[PM2] [a](0) ✓', 'stopped'], []],
+    [['delete', 'apps.json'], ['[PM2] [b](1) ✓'], []],
+    [['startOrReload', 'apps.json'], ['[PM2] App [a] launched (1 instances)'], []],
+    [['start', 'broken.json'], [], ['[PM2][ERROR] File broken.json malformated']],
+    [['start', 'wrong.json'], [], []],
+    [['startOrRestart', app], [], []],
+    [['startOrRestart'], [], ['error: missing required argument']],
+  ],
+
+  'restart, reload, stop, delete': [
+    [['stop', 'all'], [], ['[PM2][WARN] No process found']],
+    [['restart', 'all'], [], ['[PM2][WARN] No process found']],
+    [['reload', 'all'], [], ['[PM2][WARN] No process found']],
+    [['delete', 'all'], [], ['[PM2][WARN] No process found']],
+    [one, [], []],
+    [['start', app, '--name', 'two', '--namespace', 'ns'], [], []],
+    [
+      ['restart', 'one'],
+      [
+        'Use --update-env to update environment variables',
+        '[PM2] Applying action restartProcessId on app [one](ids: [ 0 ])',
+        '[PM2] [one](0) ✓',
+      ],
+      [],
+    ],
+    [['restart', '0'], ["[PM2] Applying action restartProcessId on app [0](ids: [ '0' ])"], []],
+    [['restart', 'all'], ['restartProcessId on app [all](ids: [ 0, 1 ])', '[PM2] [two](1) ✓'], []],
+    [['restart', '/^t/'], ['[PM2] [two](1) ✓'], []],
+    [['restart', 'one', '--name', 'eins'], ['[PM2] [eins](0) ✓', '│ eins'], []],
+    [['restart', 'eins', '--name', 'one', '--update-env'], ['│ one'], []],
+    [['restart', 'nobody'], [], ['[PM2][ERROR] Process or Namespace nobody not found']],
+    [['restart', '99'], ["(ids: [ '99' ])"], ['[PM2][ERROR] God db process id unknown']],
+    [['restart', '0', '--env', 'x'], [], ['Using --env [env] without passing the ecosystem.config.js does not work']],
+    [['restart'], [], ['error: missing required argument']],
+    [['reload', 'one'], ['[PM2] Applying action reloadProcessId on app [one](ids: [ 0 ])', '[PM2] [one](0) ✓'], []],
+    [['reload', 'nobody'], [], ['[PM2][ERROR] Process or Namespace nobody not found']],
+    [['reload', '99'], [], ['PM2 ID unknown']],
+    [['reload'], [], ['error: missing required argument']],
+    [
+      ['stop', 'one', 'two'],
+      ['[PM2] Applying action stopProcessId on app [one](ids: [ 0 ])', '[PM2] [two](1) ✓', 'stopped'],
+      [],
+    ],
+    [['stop', 'one'], ['[PM2] [one](0) ✓'], []],
+    [['stop', 'ns'], ['[PM2] [two](1) ✓'], []],
+    [['stop', '99'], [], ['[PM2][ERROR] 99 : id unknown']],
+    [['stop', 'nobody'], [], ['[PM2][ERROR] Process or Namespace nobody not found']],
+    [['stop'], [], ['error: missing required argument']],
+    [['del', 'one'], ['[PM2] Applying action deleteProcessId on app [one](ids: [ 0 ])', '[PM2] [one](0) ✓'], []],
+    [['delete', 'one'], [], ['[PM2][ERROR] Process or Namespace one not found']],
+    [['delete', '99'], [], ['[PM2][ERROR] 99 : id unknown']],
+    [['delete', 'all'], ['[PM2] [two](1) ✓'], []],
+    [['delete'], [], ['error: missing required argument']],
+  ],
+
+  'scale and reset': [
+    [['scale', 'nobody', '2'], [], ['[PM2][ERROR] Application nobody not found']],
+    [one, [], []],
+    [['scale', 'one', '3'], ['[PM2] Scaling up application', '│ 2 '], []],
+    [['scale', 'one', '+1'], ['[PM2] Scaling up application', '│ 3 '], []],
+    [['scale', 'one', '4'], [], ['[PM2][ERROR] Nothing to do']],
+    [['scale', 'one', 'x'], [], ['[PM2][ERROR] Nothing to do']],
+    [['scale', 'one', '2'], ['│ 3 '], []],
+    [['scale', 'one'], [], ['error: missing required argument']],
+    [['reset', 'one'], ['[PM2] Resetting meta for process id '], []],
+    [['reset', 'all'], ['[PM2] Resetting meta for process id '], []],
+    [['reset', 'nobody'], [], ['Unknown process name']],
+    [['reset', '99'], [], [], { ours: 1, theirs: 0, why: 'an unknown id is a failure' }],
+  ],
+
+  'lists and descriptions': [
+    [['list'], ['┌', '│ id', '│ name', '│ status'], []],
+    [['jlist'], ['[]'], []],
+    [['prettylist'], ['[]'], []],
+    [['pid'], ['\n'], []],
+    [[...one, '--', 'a', 'b'], [], []],
+    [['start', app, '--name', 'gone'], [], []],
+    [['stop', 'gone'], [], []],
+    ...['list', 'ls', 'l', 'ps', 'status'].map((name) => [[name], ['│ one', '│ gone', 'online', 'stopped'], []]),
+    [['ls', '-m'], ['+--- one', 'status : online', 'pm2 id : 0'], []],
+    [['ls', '--sort', 'id:desc'], ['│ one'], []],
+    [['ls', '--sort', 'name'], ['│ one'], []],
+    [['jlist'], ['"name":"one"'], []],
+    [['prettylist'], ["name: 'one'", "status: 'online'", 'restart_time: 0'], []],
+    [['pid', 'one'], ['\n'], []],
+    [['pid', 'nobody'], ['\n'], []],
+    [['id', 'one'], ['[ 0 ]'], []],
+    [['id', 'nobody'], ['[]'], []],
+    ...['describe', 'desc', 'info', 'show'].map((name) => [
+      [name, 'one'],
+      [
+        ' Describing process with id 0 - name one ',
+        '│ status ',
+        '│ script args       │ a b',
+        '│ exec mode         │ fork_mode',
+      ],
+      [],
+    ]),
+    [['describe', '1'], ['name gone', '│ status            │ stopped'], []],
+    [['describe', 'nobody'], [], ["[PM2][WARN] nobody doesn't exist"]],
+    [['describe'], [], ['error: missing required argument']],
+    [['env', '0'], ['PM2_HOME: '], []],
+    [['env', '99'], [], ['[PM2][ERROR] Modules with id 99 not found']],
+  ],
+
+  logs: [
+    [['start', fixture('messages.js'), '--name', 'm'], [], []],
+    [
+      ['logs', '--nostream', '--lines', '3'],
+      ['[TAILING] Tailing last 3 lines for [all] processes (change the value with --lines option)'],
+      [],
+    ],
+    [
+      ['logs', 'm', '--nostream'],
+      ['[TAILING] Tailing last 15 lines for [m] process (change the value with --lines option)'],
+      [],
+    ],
+    [['log', '0', '--nostream', '--lines', '1'], ['last 1 lines'], []],
+    [['logs', 'm', '--nostream', '--err'], [], []],
+    [['logs', 'm', '--nostream', '--out', '--raw'], [], []],
+    [['flush', 'm'], ['[PM2] Flushing:', '[PM2] Logs flushed'], []],
+    [['flush'], ['[PM2] Flushing ', '[PM2] Logs flushed'], []],
+    [['flush', 'nobody'], [], [], { ours: 1, theirs: 0, why: 'an unknown target is a failure' }],
+    [['reloadLogs'], ['Reloading all logs...', 'All logs reloaded'], []],
+  ],
+
+  'save and resurrect': [
+    [['resurrect'], ['[PM2] Resurrecting'], []],
+    [['save'], ['[PM2] Saving current process list...', 'skipping save'], [], { on: 'stderr' }],
+    [one, [], []],
+    [['save'], ['[PM2] Saving current process list...', '[PM2] Successfully saved in '], []],
+    [['dump'], ['[PM2] Successfully saved in '], []],
+    [['save', 'x'], [], []],
+    [['delete', 'all'], [], []],
+    [['resurrect'], ['[PM2] Resurrecting', '[PM2] Restoring processes located in ', 'restored', '│ one'], []],
+    [['resurrect'], ['[PM2] Resurrecting'], []],
+    [['delete', 'all'], [], []],
+    [['save', '--force'], ['[PM2] Successfully saved in '], []],
+    [['cleardump'], ['[PM2] Successfully created '], []],
+  ],
+
+  'the daemon': [
+    [['ping'], ["{ msg: 'pong' }"], []],
+    [one, [], []],
+    [['update'], ['PM2 updated', '│ one'], []],
+    [['updatePM2'], ['PM2 updated'], []],
+    [['report'], ['--- PM2 report', '--- Daemon', '--- CLI', '--- System info', '--- PM2 list', '--- Daemon logs'], []],
+    [['kill'], ['[PM2] [v] All Applications Stopped', '[PM2] [v] PM2 Daemon Stopped'], []],
+    [['kill'], ['[PM2] [v] PM2 Daemon Stopped'], ['No process found']],
+    [['kill', 'x'], [], []],
+  ],
+
+  'talking to a process': [
+    [['start', fixture('messages.js'), '--name', 'm'], [], []],
+    [
+      ['sendSignal', 'SIGCONT', 'm'],
+      ['[PM2] Sending signal to process name m', 'successfully sent signal SIGCONT to process name m'],
+      [],
+    ],
+    [['sendSignal', 'SIGCONT', '0'], ['successfully sent signal SIGCONT to process id 0'], []],
+    [['sendSignal', 'SIGCONT', 'nobody'], [], ['Unknown process name']],
+    [['sendSignal', 'SIGCONT', '99'], [], ['99 id unknown']],
+    [['sendSignal', 'SIGNOTHING', '0'], [], []],
+    [['sendSignal', 'SIGCONT'], [], []],
+    [['send', '0', 'a line'], [], []],
+    [['send', '55', 'a line'], [], ['[PM2][ERROR] Error: Process with ID <55> unknown.']],
+    [['attach', 'nobody'], [], [], { input: '' }],
+    [['trigger', 'nobody', 'x'], [], ['Not any process has received a command (offline or unexistent)']],
+    [['monitor', '0'], ['│ id'], []],
+    [['unmonitor', '0'], ['│ m '], []],
+    [['unmonitor'], [], ['Please specify an <app_name|pm_id>']],
+  ],
+
+  'files and settings': [
+    [['init', 'simple'], ['File ', 'ecosystem.config.js generated'], []],
+    [['ecosystem'], [], [], { ours: 1, theirs: 0, why: 'a file is never overwritten' }],
+    [['set', 'key1', 'v1'], [], []],
+    [['set', 'mod:key', 'v2'], ['Setting changed', 'Module: mod'], []],
+    [['get', 'mod:key'], ['Value for module mod key key: v2'], []],
+    [['get', 'nothing'], [], []],
+    [['get', 'mod'], ['Module: mod'], []],
+    [['conf'], ['Module: mod'], []],
+    [['config', 'mod:key'], ['v2'], []],
+    [['multiset', 'mod:a 1 mod:b 2'], ['Module: mod'], []],
+    [['unset', 'mod:a'], [], []],
+    [['unset', 'nobody'], [], []],
+    [['unset', 'all'], [], []],
+    [['completion'], ['###-begin-pm2-completion-###', '###-end-pm2-completion-###'], []],
+    [['examples'], ['start'], []],
+    [['uninstall', 'nobody'], [], ['[PM2][Module][ERROR] Unknown module']],
+    [['uninstall', 'all'], [], []],
+    [['deploy', 'help'], [], []],
+    [['deploy', 'production'], [], []],
+    [['slist'], ["'CPU Usage'"], []],
+    [['unlink'], [], []],
+    [['link', 'delete'], [], []],
+  ],
+}
+
+/** Files in the folder of each home, for the rows above. */
+const files = {
+  'apps.json': JSON.stringify({
+    apps: [
+      { name: 'a', script: app },
+      { name: 'b', script: app, instances: 2, exec_mode: 'cluster' },
+    ],
+  }),
+  'broken.json': '{ "apps": [',
+  'wrong.json': JSON.stringify({ apps: [{ script: app, max_memory_restart: 'lots' }] }),
+}
+
+module.exports = { families, files }

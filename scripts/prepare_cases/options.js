@@ -1,0 +1,125 @@
+'use strict'
+
+// Other options, and the form with a script.
+
+const { json, jsonWith, running, script } = require('./forms.js')
+
+module.exports = [
+  // Other options.
+  json('json watch', {
+    watch: ['src', 'lib'],
+    ignore_watch: 'node_modules "a b"',
+    watch_options: { usePolling: true },
+    watch_delay: 500,
+  }),
+  json('json watch text', { watch: 'src' }),
+  json('json watch true', { watch: true, ignoreWatch: ['x'] }),
+  json('json waits', { wait_ready: true, listen_timeout: 5000, shutdown_with_message: true, kill_retry_time: 50 }),
+  json('json automation false', { automation: false }),
+  json('json trace', {
+    trace: false,
+    disable_trace: true,
+    v8: true,
+    event_loop_inspector: true,
+    deep_monitoring: false,
+  }),
+  json('json source map', { disable_source_map_support: true }),
+  json('json stored', { post_update: ['npm i'], install_url: 'http://x', username: 'me', force: true, write: true }),
+  jsonWith(
+    'json with options',
+    { name: 'x' },
+    {
+      namespace: 'ns',
+      watch: true,
+      ignore_watch: ['y'],
+      instances: 3,
+      cwd: '{dir}/app',
+      name_prefix: 'pre',
+      install_url: 'u',
+      updateEnv: true,
+      max_restarts: 3,
+    },
+  ),
+  jsonWith(
+    'json options over app',
+    { name: 'x', namespace: 'a', watch: false, instances: 1, cwd: '{dir}', ignore_watch: ['i'] },
+    { namespace: 'ns', watch: true, ignore_watch: ['y'], instances: 3, cwd: '{dir}/app' },
+  ),
+  jsonWith('json options text instances', {}, { instances: '3', watch: ['q'], namePrefix: 'p', uid: 'root' }),
+  json('json uid unknown number', { uid: 54321 }),
+  json('json command with args', { script: 'python3 work.py', args: ['x'], interpreter: 'python3' }),
+  json('json name empty', { name: '', namespace: '', cwd: '' }),
+  json('json port env', {
+    port: 3000,
+    env: { PORT: 1, PM2_HOME: '/else', PWD: 'p', PYTHONUNBUFFERED: '' },
+    interpreter: 'python3',
+  }),
+  json('json script number', { script: 5 }),
+  json('json cron last', { cron_restart: '0 0 L * *' }),
+  json('json cron number five', { cron_restart: 5 }),
+  json('json env_x text', { env_x: 'A=1' }),
+  jsonWith('json env_x text chosen', { env_x: 'A=1' }, { env: 'x' }),
+  json('json dotted file name', { name: 'a.b/c d' }),
+  json('json log tail', { out_file: 'plain', error_file: 'dir.log/', pid_file: '~' }),
+  json('json numbers', {
+    kill_timeout: '0x10',
+    restart_delay: ' 5 ',
+    listen_timeout: '1e3',
+    min_uptime: '150',
+    port: [80],
+  }),
+  jsonWith('json forced name', { name: 'x' }, { force_name: 'forced', started_as_module: true }),
+  {
+    name: 'json only',
+    args: [
+      {
+        apps: [
+          { script: 'app.js', name: 'a' },
+          { script: 'app.js', name: 'b' },
+          { script: 'app.js', name: 'c' },
+        ],
+      },
+      { only: 'a, c' },
+    ],
+  },
+
+  // Script form.
+  script('script camel', 'app.js', {
+    maxMemoryRestart: '1G',
+    execMode: 'cluster',
+    restartDelay: 10,
+    cron: '0 0 * * *',
+    output: 'o.log',
+    interpreterArgs: '--x',
+  }),
+  script('script snake', 'app.js', {
+    max_memory_restart: '1G',
+    exec_mode: 'cluster',
+    restart_delay: 10,
+    args: ['a'],
+    merge_logs: true,
+  }),
+  script('script args', 'app.js', { scriptArgs: ['a', 'b'] }),
+  script('script raw args', 'app.js', { rawArgs: ['start', 'app.js', '--', 'x', 'y'] }),
+  script('script instances', 'app.js', { instances: 2 }),
+  script('script instances max', 'app.js', { instances: 'max' }),
+  script('script watch delay', 'app.js', { watch: true, watchDelay: 4 }),
+  script('script watch delay ms', 'app.js', { watch: ['x'], watchDelay: '4000ms' }),
+  script('script watch delay text', 'app.js', { watchDelay: '4' }),
+  script('script ext', 'app.js', { watch: true, ext: 'js,json' }),
+  script('script both args', 'app.js', { scriptArgs: ['a'], args: ['b'], rawArgs: ['--', 'c'] }),
+  script('script ext deep', '../app/app.js', { watch: true, ext: 'js', cwd: '{dir}/deep' }),
+  script('script exec mode', 'app.js', { execMode: 'fork', instances: 2, timeStamp: true }),
+  script('script module', 'app.js', { started_as_module: true, force_name: 'f' }),
+  script('script time', 'app.js', { time: true }),
+  script('script no autorestart', 'app.js', { autorestart: false, treekill: false }),
+  script('script invalid', 'app.js', { maxRestarts: 'many' }),
+  script('script missing', 'missing.js'),
+  script('script uid', 'app.js', { uid: 'root' }),
+  script('script log', 'app.js', { log: 'all.log', mergeLogs: true, logDateFormat: 'YYYY' }),
+  script('script force', 'app.js', { force: true }, { existing: running() }),
+  script('script launched', 'app.js', {}, { existing: running() }),
+  script('script filter', 'app.js', { filterEnv: ['SECRET'] }, { env: { MY_SECRET: 's', KEEP: 'k', name: 'n' } }),
+  script('script name prefix', 'app.js', { namePrefix: 'pre' }),
+  script('script env name', 'app.js', { env: { X: '1' }, appendEnvToName: true }),
+]

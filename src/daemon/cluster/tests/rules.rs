@@ -1,0 +1,169 @@
+//! The rules, one by one: whose turn it is, refusals, leaving, what is shared, who may be spared.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::super::primary::{Primary, Wishes};
+use super::world::{KEY, PLAIN, World, query};
+use crate::model::{PmId, RunId};
+
+#[test]
+fn one_connection_for_each_worker_in_turns() {
+    let mut world = World::listening(2, PLAIN);
+    assert!(world.primary.wants(KEY));
+    world.connect(1);
+    world.connect(2);
+    assert_eq!(world.offers(), [(1, 1), (2, 2)]);
+    assert!(!world.primary.wants(KEY), "the others wait in the kernel");
+    world.connect(3);
+    assert_eq!(world.offers(), []);
+    let primary = &world.primary;
+    assert!(!primary.wants(KEY));
+}
+
+#[test]
+fn whoever_answers_gets_the_next_one() {
+    let mut world = World::listening(2, PLAIN);
+    (1..=3).for_each(|connection| world.connect(connection));
+    world.answers(2, true);
+    assert_eq!(world.offers().last(), Some(&(2, 3)));
+}
+
+#[test]
+fn what_a_dead_worker_had_not_taken_goes_to_another() {
+    let mut world = World::listening(2, PLAIN);
+    world.connect(1);
+    world.connect(2);
+    world.answers(2, true);
+    world.sent.clear();
+    world.gone(1);
+    assert_eq!(world.offers(), [(2, 1)]);
+    world.gone(2);
+    assert_eq!(world.closed.iter().map(|key| &**key).collect::<Vec<_>>(), [KEY]);
+    assert!(!world.primary.wants(KEY));
+}
+
+#[test]
+fn a_refused_connection_goes_round_once_and_then_waits() {
+    let mut world = World::listening(2, PLAIN);
+    world.connect(1);
+    world.answers(1, false);
+    world.answers(2, false);
+    assert_eq!(world.offers(), [(1, 1), (2, 1)]);
+    assert_eq!(world.primary.deadline(), Some(10));
+    world.now = 10;
+    world.act(Primary::tick);
+    let (first, _) = world.offers()[0];
+    world.sent.clear();
+    assert!(first == 1 || first == 2);
+}
+
+#[test]
+fn the_back_off_doubles_up_to_its_limit() {
+    let mut world = World::listening(1, PLAIN);
+    world.connect(1);
+    let mut delays = Vec::new();
+    for _ in 0..7 {
+        world.answers(1, false);
+        let deadline = world.primary.deadline().unwrap();
+        delays.push(deadline - world.now);
+        world.now = deadline;
+        world.act(Primary::tick);
+    }
+    assert_eq!(delays, [10, 20, 40, 80, 160, 250, 250]);
+}
+
+#[test]
+fn a_draining_worker_is_told_to_go_once_and_after_its_last_answer() {
+    let mut world = World::listening(2, PLAIN);
+    world.connect(1);
+    world.act(|primary, now, out| primary.drain(RunId(1), false, now, out));
+    assert_eq!(world.acts(1), Vec::<&str>::new(), "it has not answered yet");
+    world.answers(1, true);
+    world.act(|primary, now, out| primary.drain(RunId(1), false, now, out));
+    assert_eq!(world.acts(1), ["disconnect"]);
+    (2..9).for_each(|connection| world.connect(connection));
+    assert!(world.offers().iter().all(|(run, connection)| *connection == 1 || *run == 2));
+    world.says(1, &query(81, 0, 5));
+    assert_eq!(world.sent.len(), 0, "who was told to go is not answered");
+}
+
+#[test]
+fn our_script_is_asked_before_a_worker_disconnects() {
+    let mut world = World::listening(2, PLAIN);
+    world.act(|primary, now, out| primary.drain(RunId(1), true, now, out));
+    assert_eq!(world.sent.iter().map(|(_, message, _)| &message["cmd"]).collect::<Vec<_>>(), ["NODE_PM2_DRAIN"]);
+    world.act(|primary, _, out| primary.drained(RunId(1), out));
+    world.act(|primary, _, out| primary.drained(RunId(1), out));
+    assert_eq!(world.acts(1), ["disconnect"]);
+}
+
+#[test]
+fn who_leaves_by_itself_is_acknowledged_and_not_told_to_go() {
+    let mut world = World::listening(1, PLAIN);
+    world.says(1, &json!({ "cmd": "NODE_CLUSTER", "act": "exitedAfterDisconnect", "seq": 4 }));
+    assert_eq!(world.sent[0].1["ack"], 4);
+    world.act(|primary, now, out| primary.drain(RunId(1), false, now, out));
+    world.says(1, &query(81, 0, 5));
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
+fn the_data_of_the_first_worker_is_given_to_all() {
+    let mut world = World::new(PLAIN);
+    for (run, keys) in [(1, json!({ "ticketKeys": "aa" })), (2, json!({ "ticketKeys": "bb" }))] {
+        world.primary.join(RunId(run), PmId(0));
+        let mut question = query(443, 0, 1);
+        question["data"] = keys;
+        world.says(run, &question);
+    }
+    assert!(world.sent.iter().all(|(_, message, _)| message["data"]["ticketKeys"] == "aa"));
+    assert_eq!(world.binds.len(), 1);
+}
+
+#[test]
+fn a_shared_socket_goes_to_every_worker_and_is_not_accepted_on() {
+    let mut world = World::new(Wishes { shared: true, sticky: false });
+    for run in 1..=2 {
+        world.primary.join(RunId(run), PmId(0));
+        world.says(run, &query(80, 0, 1));
+    }
+    assert!(world.sent.iter().all(|(_, message, fd)| fd.is_some() && message["msg"]["errno"] == 0));
+    assert!(!world.primary.wants(KEY));
+}
+
+#[test]
+fn one_address_goes_to_one_instance_also_when_that_is_busy() {
+    let mut world = World::listening(4, Wishes { shared: false, sticky: true });
+    let peer: IpAddr = "10.1.2.3".parse().unwrap();
+    world.connect_from(1, Some(peer));
+    world.connect_from(2, Some(peer));
+    let offers = world.offers();
+    assert_eq!(offers.len(), 1, "the second one waits for its worker");
+    let (favourite, _) = offers[0];
+    world.gone(favourite);
+    let again = world.offers();
+    assert_eq!(again[0].1, 1);
+    assert_ne!(again[0].0, favourite);
+    // Another client may have another worker.
+    let others: HashSet<u64> = (0..40_u8)
+        .map(|last| {
+            let mut world = World::listening(4, Wishes { shared: false, sticky: true });
+            world.connect_from(1, Some(IpAddr::from([10, 1, 2, last])));
+            world.offers()[0].0
+        })
+        .collect();
+    assert_eq!(others.len(), 4);
+}
+
+#[test]
+fn one_is_spared_only_where_another_serves_the_same() {
+    let mut world = World::listening(2, PLAIN);
+    assert!(world.primary.can_be_spared(RunId(1)));
+    world.says(1, &query(81, 0, 2));
+    assert!(!world.primary.can_be_spared(RunId(1)));
+    world.act(|primary, now, out| primary.drain(RunId(1), false, now, out));
+    assert!(!world.primary.can_be_spared(RunId(2)));
+}
