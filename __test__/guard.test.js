@@ -122,7 +122,7 @@ test('what daemon and keeper hold for each app, and do for each list, stays litt
 
   await t.test('what a burst of work took is given back', async (t) => {
     const code = () => field(read(pids.daemon, 'status'), 'RssFile')
-    await waitFor(() => code() < REST, 'the daemon to rest')
+    // What was given back after the start above may have come back with the lists since: they are no burst.
     for (const work of [() => pm2.start(idle(2, 'passing')), () => pm2.delete('passing')]) {
       await work()
       const most = code()

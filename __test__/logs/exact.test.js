@@ -169,7 +169,8 @@ async function run(t, seed) {
   const lines = shared.join('').split('\n')
   for (const name of ['first', 'second']) {
     const got = lines.filter((line) => line.startsWith(`${name}.`)).join('\n')
-    const wanted = fs.readFileSync(path.join(folder, `${name}.written.out`), 'utf8').trimEnd()
+    // Only the last line end: a line may end with a space.
+    const wanted = fs.readFileSync(path.join(folder, `${name}.written.out`), 'utf8').replace(/\n$/, '')
     assertSame(Buffer.from(got), Buffer.from(wanted), `${name} in the shared file`)
   }
   assert.equal(lines.filter((line) => !/^(first|second)\.written \d+ \d+ x*$/.test(line)).join('|'), '')
