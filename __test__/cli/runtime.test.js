@@ -13,9 +13,10 @@ const { cli, fixture, freshHome, pidsWithEnv, root, waitFor } = require('../supp
 
 const program = path.join(root, 'bin', 'pm2-rs-runtime')
 const quick = 'console.log("done"); process.exit(7)'
+// Says something only when it is ready for the signal: tests send it as soon as they have heard.
 const steady = `
-  console.log('out'); console.error('err')
   process.on('SIGINT', () => { console.log('bye'); process.exit(0) })
+  console.log('out'); console.error('err')
   setInterval(() => {}, 1e6)`
 
 /** A script beside the home. */

@@ -163,5 +163,8 @@ test('pm2-runtime: words, version, and the end when all apps have ended', async 
   }
   const args = ['start', fixture('crash.js'), '--no-autorestart']
   const { ours, stock } = await both(args, { program: 'runtime' })
-  assert.deepEqual([ours.status, stock.status], [2, 2], shown(args, { ours, stock }))
+  const what = shown(args, { ours, stock })
+  assert.equal(ours.status, 2, what)
+  // Stock ends its daemon first, which is the same process: whichever of the two exits comes first gives the code.
+  assert.ok([0, 2].includes(stock.status), what)
 })
