@@ -1,17 +1,12 @@
 //! The vocabulary that the binding and the CLI share: every verb with its arguments, as one serde enum.
 //!
 //! Owns: the names and arguments of the verbs. What each one does is in `actions/<verb>.rs`.
-//! Invariant: the answer of [`run`] is exactly what pm2's errback gets (contract/api.md section 6).
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-
-pub use super::actions::modules::{Module, Origin};
-use super::error::CallError;
-use super::session::Session;
 
 /// JSON text of an answer. Long lists only pass through, so they are never taken apart.
 pub type Answer = Box<RawValue>;
@@ -88,6 +83,31 @@ impl Target {
             Value::Null | Value::Bool(_) => Target::Nothing,
         }
     }
+}
+
+/// Where the files of a module lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// `modules/<name>/node_modules/<name>`.
+    Npm,
+    /// `modules/<name>`; its apps are called `<name>:<app>`.
+    Archive,
+    /// A folder of the user's, watched; not remembered.
+    Folder,
+}
+
+/// A module to start.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Module {
+    pub name: String,
+    pub origin: Origin,
+    /// The folder of its package.json; absent: where an installation puts it.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// `uid` and `gid` to run it as.
+    #[serde(default)]
+    pub options: Map<String, Value>,
 }
 
 /// A verb with its arguments: `{"action": "stop", "target": "api", "context": {...}}`.
@@ -282,11 +302,4 @@ pub enum Action {
     },
     /// Whether a daemon answers; launches none.
     PingDaemon,
-}
-
-/// Carries out one verb.
-pub async fn run(session: &Session, action: Action) -> Result<Answer, CallError> {
-    let answer = super::actions::run(session, action).await;
-    super::actions::modules::launch_with_daemon(session).await;
-    answer
 }

@@ -19,9 +19,26 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::CallError;
 use super::files;
-use super::session::Options;
 use crate::model::Home;
 use crate::sys::detach::{self, Launch};
+
+/// Which home, and what to launch when nobody lives there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    pub home: PathBuf,
+    /// `false`: a daemon launched by us ends when we do.
+    #[serde(default = "yes")]
+    pub daemon_mode: bool,
+    /// The executable `pm2d`; `PM2_RS_DAEMON` in our environment wins.
+    pub pm2d: PathBuf,
+    /// The folder of the JavaScript that runs inside apps; handed on to the daemon.
+    pub agent: PathBuf,
+}
+
+fn yes() -> bool {
+    true
+}
 
 /// An environment, in order.
 pub(super) type Environment = Vec<(OsString, OsString)>;

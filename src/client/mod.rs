@@ -15,7 +15,9 @@ mod select;
 mod session;
 mod subscription;
 
-pub use action::{Action, Context, Module, Origin, Target, run};
+pub use action::{Action, Context, Module, Origin, Target};
+pub use actions::run;
 pub use error::CallError;
-pub use session::{Options, Session};
+pub use launch::Options;
+pub use session::Session;
 pub use subscription::{BusEvent, Subscription};

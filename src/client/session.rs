@@ -8,33 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::action::Context;
 use super::connection::{Connection, Patience, Pending, Values};
 use super::error::CallError;
-use super::launch::{self, Environment};
+use super::launch::{self, Environment, Options};
 use super::subscription::Subscription;
 use crate::model::Home;
-
-/// Which home, and what to launch when nobody lives there.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Options {
-    pub home: PathBuf,
-    /// `false`: a daemon launched by us ends when we do.
-    #[serde(default = "yes")]
-    pub daemon_mode: bool,
-    /// The executable `pm2d`; `PM2_RS_DAEMON` in our environment wins.
-    pub pm2d: PathBuf,
-    /// The folder of the JavaScript that runs inside apps; handed on to the daemon.
-    pub agent: PathBuf,
-}
-
-fn yes() -> bool {
-    true
-}
 
 /// One caller's relation to one home. Clones share the connection.
 #[derive(Debug, Clone)]

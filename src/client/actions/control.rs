@@ -1,51 +1,19 @@
 //! `stop`, `delete`, `restart`, `reload` (contract/api.md sections 5 and 6.2).
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
-
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::bulk::{self, Scope, Verb, Wishes};
+use super::aim::{Aim, Options, aim, asked_width, flag, wanted_apps};
+use super::bulk::{self, Verb};
 use super::reload_lock::ReloadLock;
+use super::renew::renew_ids;
 use super::{answer, caller, start};
 use crate::client::action::{Answer, Context, Target};
 use crate::client::error::CallError;
-use crate::client::files;
-use crate::client::procs::{Listed, ProcFlat};
+use crate::client::procs::Listed;
 use crate::client::select::select;
 use crate::client::session::Session;
-use crate::config::{self, Caller, StartOptions};
-
-/// What a verb gets as options.
-pub(super) type Options = Map<String, Value>;
-
-/// A target after a look at the list: a config file is read, unless a process has that name (Q44).
-pub(super) enum Aim {
-    Name(String),
-    Config(Value),
-}
-
-/// Reads the config file that a target names, relative to `base`.
-pub(super) fn aim(target: Target, list: &[Listed], base: &Path) -> Result<Aim, CallError> {
-    match target {
-        Target::Config { value, .. } => Ok(Aim::Config(value)),
-        Target::Nothing => Err(CallError::NotFound),
-        Target::Name(name) => {
-            if config::is_config_file(&name).is_none() || list.iter().any(|process| process.name() == name) {
-                return Ok(Aim::Name(name));
-            }
-            Ok(Aim::Config(config::read_file(&files::resolve(base, &name))?))
-        }
-    }
-}
-
-/// `parallel` of the options.
-pub(super) fn asked_width(options: &Options) -> Option<usize> {
-    let value = options.get("parallel")?;
-    value.as_u64().and_then(|n| usize::try_from(n).ok()).or_else(|| value.as_str()?.parse().ok())
-}
+use crate::config::{self, StartOptions};
 
 /// `stop` and `delete`.
 pub(super) async fn end(
@@ -64,7 +32,7 @@ pub(super) async fn end(
         }
         Aim::Config(value) => {
             let start_options = StartOptions::from_map(options);
-            let apps = start::wanted_apps(session, &value, &start_options)?;
+            let apps = wanted_apps(session, &value, &start_options)?;
             let names: Vec<String> = apps.iter().filter_map(|app| config::app_name(app, &start_options)).collect();
             if names.is_empty() && plain_value {
                 // `{}` or `[]` as a target names nothing (Q18); a file without apps has nothing to end.
@@ -122,7 +90,7 @@ pub(super) async fn renew(
     let caller = caller::caller(session, context);
     // Held to the end, whatever the end is.
     let _lock = match verb {
-        Verb::Reload => Some(ReloadLock::take(session, &lock_name(&target), start::flag(options, "force"))?),
+        Verb::Reload => Some(ReloadLock::take(session, &lock_name(&target), flag(options, "force"))?),
         _ => None,
     };
     let list = bulk::list(session).await?;
@@ -133,40 +101,4 @@ pub(super) async fn renew(
             answer(&renew_ids(session, verb, ids, options, &list, &caller).await?)
         }
     }
-}
-
-/// Restarts or reloads these processes with the overrides in `options`.
-pub(super) async fn renew_ids(
-    session: &Session,
-    verb: Verb,
-    ids: Vec<Value>,
-    options: &Options,
-    list: &[Listed],
-    caller: &Caller,
-) -> Result<Vec<ProcFlat>, CallError> {
-    let mut by_name: HashMap<String, Arc<Wishes>> = HashMap::new();
-    let mut targets = Vec::new();
-    for id in ids {
-        let name = list.iter().find(|process| process.pm_id == id).map(Listed::name).unwrap_or_default();
-        let env = if let Some(env) = by_name.get(&name) {
-            Arc::clone(env)
-        } else {
-            let overrides = config::restart_overrides(options, &name, caller)?;
-            session.warn(overrides.warnings);
-            let scope = if config::update_env(options) { Scope::Caller } else { Scope::Named };
-            let env = Arc::new(Wishes { env: Value::Object(overrides.env), scope });
-            by_name.insert(name, Arc::clone(&env));
-            env
-        };
-        targets.push((id, Some(env)));
-    }
-    let ids: Vec<Value> = targets.iter().map(|(id, _)| id.clone()).collect();
-    let answers = bulk::act_on_all(session, verb, targets, asked_width(options)).await?;
-    if start::flag(options, "watch") {
-        // The flag alone watches nothing (Q23).
-        for id in ids {
-            let _ = session.rpc("startWatch", &("restartProcessId", serde_json::json!({ "id": id }))).await;
-        }
-    }
-    Ok(answers)
 }

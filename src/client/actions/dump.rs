@@ -143,7 +143,7 @@ fn move_aside(path: &Path) -> Result<String, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::session::Options;
+    use crate::client::launch::Options;
 
     fn session() -> (tempfile::TempDir, Session) {
         let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 //! Owns: the order of calls to the daemon, and the shape of each answer. Does not own: the options (`config`), the
 //! connection (`session`).
 
+mod aim;
 mod bulk;
 mod caller;
 mod control;
@@ -11,10 +12,11 @@ mod flags;
 mod kill;
 mod logs;
 mod messages;
-pub(super) mod modules;
+mod modules;
 mod plan;
 mod query;
 mod reload_lock;
+mod renew;
 mod scale;
 mod settings;
 mod start;
@@ -43,7 +45,14 @@ async fn pass<A: Serialize + Sync + ?Sized>(session: &Session, method: &str, arg
     bulk::first(method, session.rpc(method, args).await?)
 }
 
-pub(super) async fn run(session: &Session, action: Action) -> Result<Answer, CallError> {
+/// Carries out one verb. The answer is exactly what pm2's errback gets (contract/api.md section 6).
+pub async fn run(session: &Session, action: Action) -> Result<Answer, CallError> {
+    let answer = carry_out(session, action).await;
+    modules::launch_with_daemon(session).await;
+    answer
+}
+
+async fn carry_out(session: &Session, action: Action) -> Result<Answer, CallError> {
     let nothing = serde_json::Map::new();
     match action {
         Action::Connect => connect(session).await,

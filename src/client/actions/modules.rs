@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::bulk::{self, Verb};
 use super::{answer, caller, settings, start};
-use crate::client::action::{Answer, Context};
+use crate::client::action::{Answer, Context, Module, Origin};
 use crate::client::error::CallError;
 use crate::client::files;
 use crate::client::procs::Listed;
@@ -19,18 +19,6 @@ use crate::client::session::Session;
 const FROM_NPM: &str = "module-db-v2";
 const FROM_ARCHIVE: &str = "tar-modules";
 
-/// Where the files of a module lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// `modules/<name>/node_modules/<name>`.
-    Npm,
-    /// `modules/<name>`; its apps are called `<name>:<app>`.
-    Archive,
-    /// A folder of the user's, watched; not remembered.
-    Folder,
-}
-
 impl Origin {
     fn key(self) -> Option<&'static str> {
         match self {
@@ -39,19 +27,6 @@ impl Origin {
             Origin::Folder => None,
         }
     }
-}
-
-/// A module to start.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub struct Module {
-    pub name: String,
-    pub origin: Origin,
-    /// The folder of its package.json; absent: where an installation puts it.
-    #[serde(default)]
-    pub folder: Option<PathBuf>,
-    /// `uid` and `gid` to run it as.
-    #[serde(default)]
-    pub options: Map<String, Value>,
 }
 
 impl Module {
@@ -237,7 +212,7 @@ mod tests {
     use super::*;
 
     fn named(manifest: &Value, origin: Origin) -> Vec<(String, String)> {
-        let module = Module { name: "mod".into(), origin, folder: None, options: Map::new() };
+        let module = Module { name: "mod".into(), origin, folder: None, options: serde_json::Map::new() };
         let apps = apps(manifest, &module, Path::new("/m")).unwrap();
         let text = |app: &Value, key: &str| app[key].as_str().unwrap_or_default().to_owned();
         apps.iter().map(|app| (text(app, "name"), text(app, "script"))).collect()

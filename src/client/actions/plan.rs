@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{answer, bulk, caller, control, start};
+use super::aim::{Aim, aim, wanted_apps};
+use super::{answer, bulk, caller};
 use crate::client::action::{Answer, Context, Target};
 use crate::client::error::CallError;
 use crate::client::procs::text;
@@ -63,11 +64,11 @@ pub(super) async fn plan(
 ) -> Result<Answer, CallError> {
     let caller = caller::caller(session, context);
     let listed = bulk::list(session).await?;
-    let control::Aim::Config(value) = control::aim(target, &listed, context.base())? else {
+    let Aim::Config(value) = aim(target, &listed, context.base())? else {
         return Err(CallError::refused("INVALID_ARGUMENT", "only a config file can be compared with what runs"));
     };
     let start_options = StartOptions::from_map(options);
-    let apps = start::wanted_apps(session, &value, &start_options)?;
+    let apps = wanted_apps(session, &value, &start_options)?;
     let raw = bulk::raw_list(session).await?;
     let list: Vec<Value> = serde_json::from_str(raw.get()).unwrap_or_default();
     let mut steps: Vec<Step> = Vec::new();

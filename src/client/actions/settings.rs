@@ -7,7 +7,8 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::bulk::{self, Verb};
-use super::{answer, caller, control, success};
+use super::renew::renew_ids;
+use super::{answer, caller, success};
 use crate::client::action::{Answer, Context};
 use crate::client::error::CallError;
 use crate::client::files;
@@ -178,7 +179,7 @@ async fn restart_owner(session: &Session, key: &str, context: &Context) {
         let ids = select(owner, &list, &context.cwd)?;
         let options = [("updateEnv".to_owned(), Value::Bool(true))].into_iter().collect();
         let caller = caller::caller(session, context);
-        control::renew_ids(session, Verb::Restart, ids, &options, &list, &caller).await.map(drop)
+        renew_ids(session, Verb::Restart, ids, &options, &list, &caller).await.map(drop)
     }
     .await;
 }
@@ -186,7 +187,7 @@ async fn restart_owner(session: &Session, key: &str, context: &Context) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::session::Options;
+    use crate::client::launch::Options;
 
     #[test]
     fn keys_are_split_at_dots_or_else_at_colons() {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::aim::{Aim, Options, aim, flag, wanted_apps};
 use super::bulk::{self, Scope, Verb, Wishes};
-use super::control::{self, Aim, Options};
+use super::renew::renew_ids;
 use super::{answer, caller};
 use crate::client::action::{Answer, Context, Target};
 use crate::client::error::CallError;
@@ -20,11 +21,6 @@ use crate::client::session::Session;
 use crate::config::{self, Caller, ConfigError, StartOptions};
 use crate::wire::rpc::{ORIGIN, Origin};
 
-/// Whether an option is set, as JavaScript sees it for the values that options have.
-pub(super) fn flag(options: &Options, name: &str) -> bool {
-    !matches!(options.get(name), None | Some(Value::Null | Value::Bool(false)))
-}
-
 pub(super) async fn start(
     session: &Session,
     target: Target,
@@ -33,7 +29,7 @@ pub(super) async fn start(
 ) -> Result<Answer, CallError> {
     let caller = caller::caller(session, context);
     let list = bulk::list(session).await?;
-    match control::aim(target, &list, context.base())? {
+    match aim(target, &list, context.base())? {
         Aim::Config(value) => start_apps(session, Verb::Restart, &value, options, &list, &caller).await,
         Aim::Name(script) => start_script(session, &script, options, &list, &caller).await,
     }
@@ -50,7 +46,7 @@ async fn start_script(
     let is_name = !script.contains('/') && Path::new(script).extension().is_none();
     if is_numeric(script) || is_name {
         match select(script, list, &caller.cwd) {
-            Ok(ids) => return answer(&restart(session, ids, options, list, caller).await?),
+            Ok(ids) => return answer(&renew_ids(session, Verb::Restart, ids, options, list, caller).await?),
             // No such name: then it is a script.
             Err(CallError::NotFound) => {}
             Err(error) => return Err(error),
@@ -61,7 +57,7 @@ async fn start_script(
     if let Some(same) = list.iter().find(|process| process.runs(&path) && process.name() == name) {
         if ["stopped", "stopping", "errored"].contains(&text(&same.pm2_env.status).as_str()) {
             let ids = list.iter().filter(|process| process.name() == name).map(|process| process.pm_id.clone());
-            return answer(&restart(session, ids.collect(), options, list, caller).await?);
+            return answer(&renew_ids(session, Verb::Restart, ids.collect(), options, list, caller).await?);
         }
         if !flag(options, "force") {
             return Err(CallError::refused("ALREADY_LAUNCHED", "Script already launched"));
@@ -76,17 +72,6 @@ async fn start_script(
         files::replace(&file, &text)?;
     }
     answer(&prepare(session, &to_send(resolved.prepare, resolved.own_env)).await?)
-}
-
-/// As `restart(name, options)`; what only a start knows is left out.
-async fn restart(
-    session: &Session,
-    ids: Vec<Value>,
-    options: &Options,
-    list: &[Listed],
-    caller: &Caller,
-) -> Result<Vec<ProcFlat>, CallError> {
-    control::renew_ids(session, Verb::Restart, ids, options, list, caller).await
 }
 
 /// An app with a word for our own daemon on where its variables come from.
@@ -106,26 +91,6 @@ pub(super) async fn prepare(session: &Session, app: &Map<String, Value>) -> Resu
     let started = bulk::first("prepare", session.rpc("prepare", &[&*app]).await?)?;
     let started: Vec<&RawValue> = parse("prepare", &started)?;
     started.into_iter().map(StartedProc::read).collect()
-}
-
-/// The apps of a config, as far as `only` lets them through.
-pub(super) fn wanted_apps(
-    session: &Session,
-    value: &Value,
-    options: &StartOptions,
-) -> Result<Vec<config::Options>, CallError> {
-    let mut apps = config::apps_of(value)?;
-    let agent = &session.options().agent;
-    if !agent.as_os_str().is_empty() {
-        let server = agent.with_file_name("static_server.js");
-        for app in &mut apps {
-            config::use_static_server(app, &server);
-        }
-    }
-    if !options.only.is_empty() {
-        apps.retain(|app| config::app_name(app, options).is_some_and(|name| options.only.contains(&name)));
-    }
-    Ok(apps)
 }
 
 /// One element of the answer: processes that existed, and new ones, have different shapes.
