@@ -29,6 +29,20 @@ pub(super) struct StoredWorker {
     pub(super) leaving: bool,
 }
 
+impl StoredWorker {
+    fn of<C>(run: RunId, worker: &Worker<C>) -> StoredWorker {
+        let Worker { id, draining, disconnect_sent, leaving, .. } = *worker;
+        StoredWorker { run, id, draining, disconnect_sent, leaving }
+    }
+
+    fn restore<C>(&self) -> Worker<C> {
+        let StoredWorker { id, draining, disconnect_sent, leaving, .. } = *self;
+        let mut worker = Worker::new(id);
+        (worker.draining, worker.disconnect_sent, worker.leaving) = (draining, disconnect_sent, leaving);
+        worker
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredHandle {
     pub(super) key: String,
@@ -42,7 +56,7 @@ pub(super) struct StoredHandle {
 
 impl<C: Clone> Primary<C> {
     pub(super) fn to_stored(&self, app: &str) -> Stored {
-        let worker = |(run, worker): (&RunId, &Worker<C>)| worker.to_stored(*run);
+        let worker = |(run, worker): (&RunId, &Worker<C>)| StoredWorker::of(*run, worker);
         let handle = |(key, handle): (&Key, &Handle<C>)| StoredHandle {
             key: key.to_string(),
             shared: handle.shared,
@@ -67,7 +81,7 @@ impl<C: Clone> Primary<C> {
         let wishes = Wishes { shared: stored.shared, sticky: stored.sticky };
         let mut primary = Primary::new(generation, wishes);
         for worker in stored.workers {
-            primary.workers.insert(worker.run, Worker::from_stored(&worker));
+            primary.workers.insert(worker.run, worker.restore());
         }
         for StoredHandle { key, shared, udp, data, sockname, path, members } in stored.handles {
             let mut handle = Handle::new(shared, udp, sockname, path);

@@ -9,12 +9,20 @@ use std::borrow::Cow;
 
 use memchr::{memchr_iter, memrchr};
 
-use super::date::append_iso;
-use super::spec::Format;
+use super::date::{DateFormat, append_iso};
 use super::text::incomplete_tail;
 
 /// A line longer than this is written in pieces.
 pub(super) const MAX_LINE: usize = 64 * 1024;
+
+/// The form of what is written and published.
+#[derive(Debug, Clone, Default)]
+pub struct Format {
+    /// `log_date_format`, compiled.
+    pub date: Option<DateFormat>,
+    /// `log_type: 'json'`.
+    pub json: bool,
+}
 
 /// How the lines of one stream look.
 #[derive(Debug, Clone, Copy)]

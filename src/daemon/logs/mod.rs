@@ -30,8 +30,9 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 pub use date::DateFormat;
+pub use format::Format;
 pub use rotation::RotationSpec;
-pub use spec::{Format, LogSpec, Tag};
+pub use spec::{LogSpec, Tag};
 
 use self::compress::Compressor;
 pub(super) use self::file::LogFile;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::date::DateFormat;
+use super::format::Format;
 use super::rotation::RotationSpec;
 use crate::model::PmId;
 
@@ -22,15 +23,6 @@ pub struct LogSpec {
     pub disabled: bool,
     pub rotation: RotationSpec,
     pub tag: Tag,
-}
-
-/// The form of what is written and published.
-#[derive(Debug, Clone, Default)]
-pub struct Format {
-    /// `log_date_format`, compiled.
-    pub date: Option<DateFormat>,
-    /// `log_type: 'json'`.
-    pub json: bool,
 }
 
 /// Who wrote it: the `process` of `log:out` and `log:err` events, in pm2's order.

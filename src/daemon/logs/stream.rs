@@ -15,9 +15,9 @@ use tokio::io::Interest;
 use tokio::sync::Notify;
 
 use super::file::{LogFile, Room};
-use super::format::{MAX_LINE, Piece, Style, Tail, format_lines};
+use super::format::{Format, MAX_LINE, Piece, Style, Tail, format_lines};
 use super::journal::{CHUNK, CarryState, Flags, Journal, Step, StreamKey, Unfinished};
-use super::spec::{Format, Tag};
+use super::spec::Tag;
 use super::text::TextCutter;
 use super::{Engine, Shared};
 use crate::sys::clock;
