@@ -10,6 +10,11 @@ const { test } = require('node:test')
 const { fixture, freshClient, isAlive, pidsWithEnv, waitFor } = require('../support/home.js')
 const { goesOn, info, killDaemon, killKeeper, numbers, numbersApp, settled, table } = require('../support/recovery.js')
 
+/** SCHED_BATCH of sched(7). */
+const BATCH = 3
+/** The scheduling policy: field 41 of proc_pid_stat(5). */
+const policyOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[38])
+
 test('a killed keeper is followed by another, and a killed daemon after it, and again', async (t) => {
   const pm2 = freshClient(t)
   const apps = await pm2.start([
@@ -44,6 +49,8 @@ test('after the death of the keeper apps are started, stopped, and their ends ar
   assert.equal(again.pm2_env.restart_time, 1)
   const [fresh] = await pm2.start({ script: fixture('forever.js'), name: 'fresh' })
   assert.ok(isAlive(fresh.pid))
+  const { daemon_pid: daemon } = await info(pm2)
+  assert.deepEqual([again.pid, fresh.pid, daemon].map(policyOf), [0, 0, BATCH], 'only the daemon waits for its turns')
   await pm2.stop('all')
   assert.ok(!isAlive(again.pid) && !isAlive(fresh.pid))
 })

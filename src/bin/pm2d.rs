@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pm2_rs::model::Home;
-use pm2_rs::sys::{detach, library, limits, title};
+use pm2_rs::sys::{detach, library, limits, priority, title};
 use pm2_rs::{PM2_VERSION, VERSION, daemon, keeper};
 
 const USAGE: &str = "pm2d is started by pm2-rs.\n\
@@ -130,6 +130,8 @@ fn play_daemon(home: Home, agent: Option<PathBuf>, keeper: OwnedFd) -> i32 {
     title::set_name("pm2d");
     // An error leaves the limit that the keeper has set already.
     let _ = limits::raise_open_files();
+    // Nor does it matter if this is refused: the apps are then interrupted more often by what they ask of the daemon.
+    let _ = priority::wait_for_turns();
     daemon::run(daemon::Options { home, agent, keeper })
 }
 

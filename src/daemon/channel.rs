@@ -1,6 +1,6 @@
 //! The Node IPC channel of one app: our end of its socketpair (contract/node-ipc-and-cluster.md section 1).
 //!
-//! Owns: the socket, the outgoing queue, and the one un-ACKed descriptor.
+//! Owns: the socket, the outgoing queue, and the un-ACKed descriptors.
 //! Must never: leave half a line behind, interleave two lines, stop reading, keep a descriptor nobody asked for, or grow
 //! with an app that does not read.
 //!
@@ -76,10 +76,10 @@ pub enum ChannelEvent<'a> {
     },
     /// An internal message `{"cmd":"NODE_CLUSTER",...}`: for `wire::cluster::FromWorker::parse`.
     Cluster { text: &'a RawValue },
-    /// The handle sent with [`Channel::send_handle`] has arrived (`NODE_HANDLE_ACK`).
+    /// A handle sent with [`Channel::send_handle`] has arrived (`NODE_HANDLE_ACK`).
     HandleTaken,
-    /// The handle sent with [`Channel::send_handle`] was refused three times (`NODE_HANDLE_NACK`), and is given up.
-    HandleRefused,
+    /// This handle sent with [`Channel::send_handle`] was refused three times (`NODE_HANDLE_NACK`), and is given up.
+    HandleRefused(Rc<dyn Passenger>),
     /// The app closed its end or died, or we closed ours. Always the last event.
     Closed,
 }
@@ -150,8 +150,8 @@ impl Channel {
     }
 
     /// Queues a whole `NODE_HANDLE` line (as `wire::cluster` makes it) with the descriptor that goes with its first byte.
-    /// The descriptor must be non blocking. Only one is on its way at a time: this one and all that is queued after it
-    /// wait until the one before is acknowledged. Our copy is dropped when it is acknowledged, given up, or the channel
+    /// The descriptor must be non blocking. Two may be on their way at a time, and one only where plain lines are: this one and
+    /// all that is queued after it wait until those before are acknowledged. Our copy is dropped when it is acknowledged, given up, or the channel
     /// closes.
     pub fn send_handle(&self, line: Bytes, fd: Rc<dyn Passenger>) -> Result<(), ChannelError> {
         if self.speaks_bun() {

@@ -33,7 +33,7 @@ impl Daemon {
             // A descriptor sent along is of no use to anybody here: dropping it closes it.
             ChannelEvent::Message { message, descriptor: _ } => self.on_message(id, run, &message),
             ChannelEvent::Cluster { text } => self.on_cluster(id, run, text),
-            ChannelEvent::HandleRefused => self.clusters.not_passed(run),
+            ChannelEvent::HandleRefused(handle) => self.clusters.not_passed(run, &handle),
             // Its sink in `processes` has noted the end.
             ChannelEvent::Closed => self.clusters.gone(run),
             // The worker's answer follows.

@@ -72,6 +72,7 @@ pub fn launch_adopting(program: &Path, args: &[OsString], socket: OwnedFd, lock:
     if let Some(lock) = lock {
         command.args(["--lock-fd", "1"]).stdout(Stdio::from(lock));
     }
+    super::priority::start_as_before(&mut command);
     let status = command.spawn()?.wait()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("a new keeper did not start: {status}"))) }
 }

@@ -247,8 +247,8 @@ impl Reader {
                 Incoming::HandleNack => {
                     let refused = channel.outgoing.borrow_mut().refused();
                     channel.wake.notify_one();
-                    if refused == Refused::GivenUp {
-                        sink(ChannelEvent::HandleRefused);
+                    if let Refused::GivenUp(handle) = refused {
+                        sink(ChannelEvent::HandleRefused(handle));
                     }
                 }
                 Incoming::OtherInternal(_) => {}

@@ -1,8 +1,9 @@
-//! What goes to one app: a queue of whole lines, and handles one at a time.
+//! What goes to one app: a queue of whole lines, and handles few at a time.
 //!
-//! Owns: the order, the bytes of a line that are out already, and the handle that waits for its acknowledgement.
+//! Owns: the order, the bytes of a line that are out already, and the handles that wait for their acknowledgement.
 //! Must never: begin a line before the one before is out whole, or send a second handle before the first is acknowledged
-//! (Node would pair messages and descriptors wrongly).
+//! while plain bytes may be unread (Node reads 64 KiB at a time; where that ends inside the line of a handle, it pairs the
+//! next descriptor with it: contract/node-ipc-and-cluster.md section 1).
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -20,6 +21,9 @@ const ATOMIC: usize = 32_000;
 
 /// Most lines in one send.
 const BATCH: usize = 32;
+
+/// Most handles that are on their way at a time.
+const HANDLES: usize = 2;
 
 /// So often a refused handle is sent.
 const TRIES: u8 = 3;
@@ -48,6 +52,8 @@ struct Handle {
     /// The whole line, to send it again.
     line: Bytes,
     tries: u8,
+    /// The number of the send; 0: an earlier daemon's.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -61,10 +67,10 @@ struct Item {
 }
 
 /// What became of a handle that was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Refused {
     SentAgain,
-    GivenUp,
+    GivenUp(Rc<dyn Passenger>),
     /// None was on its way.
     Unknown,
 }
@@ -73,7 +79,12 @@ pub(super) enum Refused {
 pub(super) struct Outgoing {
     items: VecDeque<Item>,
     bytes: usize,
-    unacknowledged: Option<Handle>,
+    /// Oldest first: they are acknowledged in the order they were sent.
+    unacknowledged: VecDeque<Handle>,
+    /// Counts sends.
+    sends: u64,
+    /// The last send with plain bytes that may be unread.
+    plain: Option<u64>,
     open: bool,
     pub(super) speaks_bun: bool,
     vault: Option<Rc<dyn Vault>>,
@@ -94,7 +105,9 @@ impl Outgoing {
             }
         }
         let bytes = items.iter().map(|item: &Item| item.rest.len()).sum();
-        Outgoing { items, bytes, unacknowledged: None, open: true, speaks_bun: false, vault }
+        // What an earlier daemon has sent may be unread.
+        let (unacknowledged, plain) = (VecDeque::new(), Some(0));
+        Outgoing { items, bytes, unacknowledged, sends: 0, plain, open: true, speaks_bun: false, vault }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -106,7 +119,7 @@ impl Outgoing {
     }
 
     pub(super) fn handle_under_way(&self) -> bool {
-        self.unacknowledged.is_some() || self.items.iter().any(|item| item.handle.is_some())
+        !self.unacknowledged.is_empty() || self.items.iter().any(|item| item.handle.is_some())
     }
 
     pub(super) fn close(&mut self) {
@@ -116,12 +129,12 @@ impl Outgoing {
         self.open = false;
         self.items = VecDeque::new();
         self.bytes = 0;
-        self.unacknowledged = None;
+        self.unacknowledged = VecDeque::new();
     }
 
     pub(super) fn push(&mut self, line: Bytes, fd: Option<Rc<dyn Passenger>>) {
         self.bytes += line.len();
-        let handle = fd.map(|fd| Handle { fd, line: line.clone(), tries: 0 });
+        let handle = fd.map(|fd| Handle { fd, line: line.clone(), tries: 0, sent: 0 });
         self.items.push_back(Item { rest: line, begun: false, handle, kept: None });
     }
 
@@ -143,26 +156,34 @@ impl Outgoing {
 
     /// An earlier daemon has sent this handle, and died before it was acknowledged.
     pub(super) fn expect(&mut self, line: Bytes, fd: Rc<dyn Passenger>) {
-        if self.open && self.unacknowledged.is_none() {
-            self.unacknowledged = Some(Handle { fd, line, tries: 0 });
+        if self.open {
+            self.unacknowledged.push_back(Handle { fd, line, tries: 0, sent: 0 });
         }
     }
 
     /// This handle has arrived, whether or not its acknowledgement was seen.
     pub(super) fn arrived(&mut self, fd: &Rc<dyn Passenger>) -> bool {
-        self.unacknowledged.take_if(|handle| Rc::ptr_eq(&handle.fd, fd)).is_some()
+        let place = self.unacknowledged.iter().position(|handle| Rc::ptr_eq(&handle.fd, fd));
+        place.is_some_and(|place| self.take_read(place).is_some())
     }
 
     pub(super) fn acknowledged(&mut self) -> bool {
-        self.unacknowledged.take().is_some()
+        self.take_read(0).is_some()
+    }
+
+    /// The app has read this handle, and with it all that was sent before.
+    fn take_read(&mut self, place: usize) -> Option<Handle> {
+        let handle = self.unacknowledged.remove(place)?;
+        self.plain = self.plain.filter(|plain| *plain >= handle.sent);
+        Some(handle)
     }
 
     pub(super) fn refused(&mut self) -> Refused {
-        let Some(mut handle) = self.unacknowledged.take() else { return Refused::Unknown };
+        let Some(mut handle) = self.take_read(0) else { return Refused::Unknown };
         handle.fd.came_back();
         handle.tries += 1;
         if handle.tries >= TRIES {
-            return Refused::GivenUp;
+            return Refused::GivenUp(handle.fd);
         }
         self.push_first(handle.line.clone(), Some(handle));
         Refused::SentAgain
@@ -170,7 +191,11 @@ impl Outgoing {
 
     /// Whether the next line may go out now.
     pub(super) fn can_send(&self) -> bool {
-        self.items.front().is_some_and(|item| item.handle.is_none() || item.begun || self.unacknowledged.is_none())
+        let has_room = || match self.plain {
+            None => self.unacknowledged.len() < HANDLES,
+            Some(_) => self.unacknowledged.is_empty(),
+        };
+        self.items.front().is_some_and(|item| item.handle.is_none() || item.begun || has_room())
     }
 
     /// Whether the first line can go out: one that may be cut in two must be where the next daemon finds it.
@@ -232,15 +257,18 @@ impl Outgoing {
 
     fn sent(&mut self, mut count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
+        self.sends += 1;
         while count > 0
             && let Some(first) = self.items.front_mut()
         {
-            if !first.begun {
-                first.begun = true;
-                if first.handle.is_some() {
-                    self.unacknowledged.clone_from(&first.handle);
+            match &first.handle {
+                Some(handle) if !first.begun => {
+                    self.unacknowledged.push_back(Handle { sent: self.sends, ..handle.clone() });
                 }
+                // Also what is left of a handle's line comes without a descriptor.
+                _ => self.plain = Some(self.sends),
             }
+            first.begun = true;
             if count < first.rest.len() {
                 first.rest.advance(count);
                 if let Some(kept) = &first.kept {

@@ -37,7 +37,7 @@ impl Fixture {
                 ChannelEvent::Message { message, descriptor: Some(_) } => format!("{} with fd", message.raw),
                 ChannelEvent::Cluster { text } => format!("cluster {text}"),
                 ChannelEvent::HandleTaken => "taken".into(),
-                ChannelEvent::HandleRefused => "refused".into(),
+                ChannelEvent::HandleRefused(_) => "refused".into(),
                 ChannelEvent::Closed => "closed".into(),
             });
             tell.notify_one();
@@ -228,6 +228,59 @@ fn handles_go_out_one_at_a_time_and_again_when_refused() {
         assert_eq!(fixture.wait_for(2).await, ["taken", "refused"]);
         assert_eq!(Rc::strong_count(&fd), 1, "our copies are closed");
         assert!(!fixture.channel.handle_under_way());
+    });
+}
+
+#[test]
+fn two_handles_are_on_their_way_where_no_plain_line_is() {
+    run(async {
+        let fixture = Fixture::new();
+        let fd: Rc<OwnedFd> = Rc::new(io::pipe().unwrap().0.into());
+        let handle = |n: u32| line(&format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{n}}}"));
+        let send = |n| fixture.channel.send_handle(handle(n), Rc::<OwnedFd>::clone(&fd)).unwrap();
+        let acknowledge = || (&fixture.app).write_all(b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n").unwrap();
+        let rest = || {
+            fixture.app.set_nonblocking(true).unwrap();
+            let read = (&fixture.app).read(&mut [0; 9]);
+            fixture.app.set_nonblocking(false).unwrap();
+            read.map_err(|error| error.kind())
+        };
+        // The first one goes alone: what an earlier daemon has sent may be unread.
+        send(1);
+        send(2);
+        assert!(fixture.app_line().await.ends_with("\"msg\":1}"));
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":2}"));
+        send(3);
+        assert!(fixture.app_line().await.ends_with("\"msg\":3}"), "before 2 is acknowledged");
+        send(4);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "two wait already");
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":4}"));
+        // A plain line that may be unread: no second handle behind it.
+        fixture.channel.send("5").unwrap();
+        send(6);
+        assert_eq!(fixture.app_line().await, "5");
+        acknowledge();
+        fixture.wait_for(3).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "4 was sent before the plain line");
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":6}"));
+        send(7);
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":7}"));
+        send(8);
+        assert!(fixture.app_line().await.ends_with("\"msg\":8}"), "6 was read, and so was the plain line before it");
+        acknowledge();
+        acknowledge();
+        fixture.wait_for(7).await;
+        assert_eq!(Rc::strong_count(&fd), 1, "our copies are closed");
     });
 }
 

@@ -233,8 +233,9 @@ impl App {
                 not_passed.extend(self.act(action).err());
             }
             actions = Vec::new();
-            for run in not_passed {
-                actions.extend(self.ask(|primary, now, out| primary.not_passed(run, now, out)));
+            for (run, connection) in not_passed {
+                let is_it = |other: &Passed| Rc::ptr_eq(other, &connection);
+                actions.extend(self.ask(|primary, now, out| primary.not_passed(run, is_it, now, out)));
             }
         }
         self.wake();
@@ -253,8 +254,8 @@ impl App {
         actions
     }
 
-    /// The error is a worker that a connection could not be sent to.
-    fn act(&self, action: Action<Passed>) -> Result<(), RunId> {
+    /// The error is a worker, and the connection that could not be sent to it.
+    fn act(&self, action: Action<Passed>) -> Result<(), (RunId, Passed)> {
         let channel = |run: RunId| self.channels.borrow().get(&run).cloned();
         // A channel that does not take a plain line is closing: then the worker is gone in a moment.
         match action {
@@ -269,8 +270,9 @@ impl App {
             }
             Action::Offer { run, line, connection, number } => {
                 connection.offered(run, number);
-                let sent = channel(run).map(|channel| channel.send_handle(line, connection));
-                return if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(run) };
+                let passed: Rc<dyn Passenger> = Rc::<Connection>::clone(&connection);
+                let sent = channel(run).map(|channel| channel.send_handle(line, passed));
+                return if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err((run, connection)) };
             }
             Action::Answered { run, connection } => {
                 connection.answered();
@@ -318,7 +320,7 @@ impl App {
         let task = tokio::task::spawn_local(async move {
             let mut batch = 0;
             loop {
-                let wanted = app.upgrade().is_some_and(|app| app.primary.borrow().wants(&key));
+                let wanted = app.upgrade().is_some_and(|app| app.wants(&key));
                 if !wanted {
                     woken.notified().await;
                     continue;
@@ -340,16 +342,26 @@ impl App {
         Ok(Socket::Ours { wake, task })
     }
 
+    fn wants(&self, key: &str) -> bool {
+        self.primary.borrow().wants(key, now().mono)
+    }
+
+    /// The channel of this worker gave up passing this on.
+    pub(super) fn not_passed(self: &Rc<Self>, run: RunId, handle: &Rc<dyn Passenger>) {
+        let is_it = |connection: &Passed| {
+            let passed: Rc<dyn Passenger> = Rc::<Connection>::clone(connection);
+            Rc::ptr_eq(&passed, handle)
+        };
+        self.step(|primary, now, out| primary.not_passed(run, is_it, now, out));
+    }
+
     /// Takes one connection and gives it to the primary.
     fn accept(self: &Rc<Self>, key: &Key, listener: &Watched) -> Result<(), AcceptFailure> {
         // While we waited the free worker may have become busy or gone.
-        let (wanted, sticky) = {
-            let primary = self.primary.borrow();
-            (primary.wants(key), primary.wishes.sticky)
-        };
-        if !wanted {
+        if !self.wants(key) {
             return Ok(());
         }
+        let sticky = self.primary.borrow().wishes.sticky;
         let number = custody::key_of(&self.name, key);
         let connection = self.custody.accept(listener.fd(), number).map_err(|error| AcceptFailure::of(&error))?;
         let peer = if sticky { listen::peer(connection.fd()) } else { None };
@@ -359,10 +371,9 @@ impl App {
 
     /// Accept loops whose workers are free again go on.
     fn wake(&self) {
-        let primary = self.primary.borrow();
         for (key, listener) in &*self.listeners.borrow() {
             if let Socket::Ours { wake, .. } = &listener.socket
-                && primary.wants(key)
+                && self.wants(key)
             {
                 wake.notify_one();
             }

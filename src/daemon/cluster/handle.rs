@@ -62,7 +62,8 @@ pub(super) struct Handle<C> {
 pub(super) struct Candidate {
     pub(super) run: RunId,
     pub(super) id: PmId,
-    pub(super) free: bool,
+    /// How many connections it has not answered for; `None`: it can be offered no more now.
+    pub(super) owes: Option<usize>,
 }
 
 /// What becomes of a connection.
@@ -106,15 +107,18 @@ impl<C> Handle<C> {
         self.members.len() != before
     }
 
-    /// Whoever has waited longest; with `sticky` whom the address of the client names, as long as there is that instance.
+    /// Of those who owe least whoever has waited longest; with `sticky` whom the address of the client names, as long as there is that instance.
     pub(super) fn choose(&self, waiting: &Waiting<C>, candidates: &[Candidate], sticky: bool) -> Choice {
         let untried = || candidates.iter().filter(|candidate| !waiting.tried.contains(&candidate.run));
         let chosen = match waiting.peer.filter(|_| sticky) {
             Some(peer) => untried().max_by_key(|candidate| (weight(peer, candidate.id), candidate.run)),
-            None => untried().filter(|candidate| candidate.free).min_by_key(|candidate| self.turn_of(candidate.run)),
+            None => untried()
+                .filter_map(|candidate| Some((candidate.owes?, candidate)))
+                .min_by_key(|(owes, candidate)| (*owes, self.turn_of(candidate.run)))
+                .map(|(_, candidate)| candidate),
         };
         match chosen {
-            Some(candidate) if candidate.free => Choice::Offer(candidate.run),
+            Some(candidate) if candidate.owes.is_some() => Choice::Offer(candidate.run),
             Some(_) => Choice::Later,
             None if untried().next().is_some() || candidates.is_empty() => Choice::Later,
             None => Choice::AllRefused,

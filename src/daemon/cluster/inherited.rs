@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::handle::Waiting;
-use super::primary::{Action, Number, Offer, Primary, offer_line};
+use super::primary::{Action, Number, Offer, Primary, WINDOW, offer_line};
 use crate::model::RunId;
 
 /// How long a worker may take to answer for what an earlier daemon had sent it, in milliseconds. Every answer is found
@@ -38,13 +38,14 @@ impl<C: Clone> Primary<C> {
             let seq = number.seq();
             let early = self.early.iter().flatten().find(|(from, ack, _)| *from == run && *ack == seq);
             match (early.map(|(_, _, accepted)| *accepted), self.workers.get_mut(&run)) {
-                (None, Some(worker)) if worker.offer.is_none() => {
+                (None, Some(worker)) if worker.offers.len() < WINDOW => {
                     debug_assert!(!handle.shared, "workers accept here themselves");
                     let line = offer_line(number, &key);
-                    worker.offer = Some(Offer { seq, key, waiting, until: Some(now.saturating_add(PATIENCE)) });
+                    let until = Some(now.saturating_add(PATIENCE));
+                    worker.offers.push_back(Offer { seq, key, waiting, since: now, until });
                     return line.map(|line| (run, line));
                 }
-                // Taken. So is what is older than another offer to the same worker: there is one at a time.
+                // Taken. So is what is more than a worker is offered before it answers: a later one is the proof.
                 (Some(true), _) | (None, Some(_)) => return None,
                 (Some(false), _) => waiting.tried.push(run),
                 // It died without an answer, and so without reading anything.

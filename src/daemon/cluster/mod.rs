@@ -27,7 +27,7 @@ use self::custody::Custody;
 use self::primary::Wishes;
 use self::queue::ReloadQueue;
 use self::stored::Stored;
-use super::channel::Channel;
+use super::channel::{Channel, Passenger};
 use super::core::Daemon;
 use super::daemon_log::DaemonLog;
 use super::keeper_link::KeeperLink;
@@ -132,7 +132,10 @@ impl Clusters {
                 places.insert(number, (Rc::clone(app), key));
             }
         }
-        for found in self.custody.take_over(&listeners).await {
+        let mut found = self.custody.take_over(&listeners).await;
+        // A worker answers in the order in which it was offered them.
+        found.sort_by_key(|found| found.sent.map(|(_, number)| (number.generation, number.count)));
+        for found in found {
             if let Some((app, key)) = places.get(&found.key) {
                 app.inherit(key, found.connection, found.sent);
             }
@@ -175,9 +178,9 @@ impl Clusters {
     }
 
     /// The channel gave up passing a connection on.
-    pub(super) fn not_passed(&self, run: RunId) {
+    pub(super) fn not_passed(&self, run: RunId, handle: &Rc<dyn Passenger>) {
         if let Some(app) = self.app_of(run) {
-            app.step(|primary, now, out| primary.not_passed(run, now, out));
+            app.not_passed(run, handle);
         }
     }
 }

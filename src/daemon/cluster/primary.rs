@@ -1,22 +1,29 @@
 //! The primary's side of Node's `cluster` protocol for one app, sans-IO (contract/node-ipc-and-cluster.md section 3).
 //!
 //! Owns: which worker serves what, who gets the next connection, what a worker may still be told.
-//! Must never: do IO, offer a worker a second connection before it answered for the first, drop a connection that some
-//! worker can still take, or tell a worker `disconnect` twice (it would die of it).
+//! Must never: do IO, offer a worker more than [`WINDOW`] connections that it has not answered for, drop a connection that
+//! some worker can still take, or tell a worker `disconnect` twice (it would die of it).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::handle::{Candidate, Choice, Handle, Key, Waiting, key_of, place_of};
-use super::stored::StoredWorker;
 use crate::model::{PmId, RunId};
 use crate::sys::listen::Place;
 use crate::wire::cluster::{FromWorker, Listen, PrimaryAct, Seq, SocketName, ToWorker, WorkerAct};
 
 const EADDRINUSE: i32 = 98;
+
+/// Most connections that a worker is offered before it has answered for the first of them. With two it finds the next one in
+/// its socket while it is at work on one, and need not be woken for each. What a worker has that stops to answer waits with it, so
+/// the second is offered only while no worker is free.
+pub(super) const WINDOW: usize = 2;
+
+/// How long a worker may owe an answer, in milliseconds, and still be offered a second connection.
+const PROMPT: u64 = 20;
 
 /// Most connections that are accepted ahead with `sticky`, where only one worker will do for each.
 const STICKY_WAITING: usize = 64;
@@ -85,7 +92,8 @@ pub(super) type Bind<'a> = &'a mut dyn FnMut(&Key, &Place, bool) -> Result<Optio
 #[derive(Debug)]
 pub(super) struct Worker<C> {
     pub(super) id: PmId,
-    pub(super) offer: Option<Offer<C>>,
+    /// What it has not answered for, oldest first.
+    pub(super) offers: VecDeque<Offer<C>>,
     /// It gets no new connections.
     pub(super) draining: bool,
     pub(super) disconnect_sent: bool,
@@ -97,24 +105,24 @@ pub(super) struct Worker<C> {
 }
 
 impl<C> Worker<C> {
-    fn new(id: PmId) -> Worker<C> {
+    pub(super) fn new(id: PmId) -> Worker<C> {
         let (draining, disconnect_sent, leaving) = (false, false, false);
-        Worker { id, offer: None, draining, disconnect_sent, asks_first: false, asked: false, leaving }
+        Worker { id, offers: VecDeque::new(), draining, disconnect_sent, asks_first: false, asked: false, leaving }
     }
 
-    pub(super) fn to_stored(&self, run: RunId) -> StoredWorker {
-        let Worker { id, draining, disconnect_sent, leaving, .. } = *self;
-        StoredWorker { run, id, draining, disconnect_sent, leaving }
+    fn stays(&self) -> bool {
+        !self.draining && !self.leaving
     }
 
-    pub(super) fn from_stored(stored: &StoredWorker) -> Worker<C> {
-        let StoredWorker { id, draining, disconnect_sent, leaving, .. } = *stored;
-        Worker { draining, disconnect_sent, leaving, ..Worker::new(id) }
+    /// How many connections it has not answered for; `None`: it gets no more before it has.
+    fn owes(&self, now: u64) -> Option<usize> {
+        let prompt = self.offers.front().is_none_or(|offer| now.saturating_sub(offer.since) <= PROMPT);
+        Some(self.offers.len()).filter(|count| *count < WINDOW && prompt)
     }
 
     #[cfg(test)]
     pub(super) fn offer_seq(&self) -> Option<Seq> {
-        self.offer.as_ref().map(|offer| offer.seq.clone())
+        self.offers.front().map(|offer| offer.seq.clone())
     }
 }
 
@@ -123,6 +131,8 @@ pub(super) struct Offer<C> {
     pub(super) seq: Seq,
     pub(super) key: Key,
     pub(super) waiting: Waiting<C>,
+    /// When it was made (mono).
+    pub(super) since: u64,
     /// Made by an earlier daemon, which may have taken the answer with it: then (mono) it counts as taken.
     pub(super) until: Option<u64>,
 }
@@ -254,24 +264,24 @@ impl<C: Clone> Primary<C> {
         out.extend(line.ok().map(|line| Action::Send { run, line }));
     }
 
-    /// Whether a connection should be accepted now: only while a worker is free, so that the others wait in the kernel,
+    /// Whether a connection should be accepted now: only while a worker can be offered it, so that the others wait in the kernel,
     /// where they outlive us.
-    pub(super) fn wants(&self, key: &str) -> bool {
+    pub(super) fn wants(&self, key: &str, now: u64) -> bool {
         if self.early.is_some() {
             return false;
         }
         let Some(handle) = self.handles.get(key).filter(|handle| !handle.shared) else { return false };
         if self.wishes.sticky {
-            handle.waiting.len() < STICKY_WAITING && self.candidates(handle).next().is_some()
+            handle.waiting.len() < STICKY_WAITING && self.candidates(handle, now).next().is_some()
         } else {
-            handle.waiting.is_empty() && self.candidates(handle).any(|candidate| candidate.free)
+            handle.waiting.is_empty() && self.candidates(handle, now).any(|candidate| candidate.owes.is_some())
         }
     }
 
-    fn candidates<'a>(&'a self, handle: &'a Handle<C>) -> impl Iterator<Item = Candidate> + 'a {
-        handle.members.iter().filter_map(|member| {
-            let worker = self.workers.get(&member.run).filter(|worker| !worker.draining && !worker.leaving)?;
-            Some(Candidate { run: member.run, id: worker.id, free: worker.offer.is_none() })
+    fn candidates<'a>(&'a self, handle: &'a Handle<C>, now: u64) -> impl Iterator<Item = Candidate> + 'a {
+        handle.members.iter().filter_map(move |member| {
+            let worker = self.workers.get(&member.run).filter(|worker| worker.stays())?;
+            Some(Candidate { run: member.run, id: worker.id, owes: worker.owes(now) })
         })
     }
 
@@ -299,7 +309,8 @@ impl<C: Clone> Primary<C> {
         }
         let Some(worker) = self.workers.get_mut(&run) else { return };
         // What is unknown is an answer to an earlier daemon that had heard it itself.
-        let Some(offer) = worker.offer.take_if(|offer| offer.seq == *ack) else { return };
+        let place = worker.offers.iter().position(|offer| offer.seq == *ack);
+        let Some(offer) = place.and_then(|place| worker.offers.remove(place)) else { return };
         out.push(Action::Answered { run, connection: offer.waiting.connection.clone() });
         if let Some(handle) = self.handles.get_mut(&offer.key) {
             if accepted {
@@ -314,9 +325,12 @@ impl<C: Clone> Primary<C> {
         self.distribute_all(now, out);
     }
 
-    /// The channel could not pass the connection on: as if the worker had refused it.
-    pub(super) fn not_passed(&mut self, run: RunId, now: u64, out: &mut Vec<Action<C>>) {
-        let offer = self.workers.get(&run).and_then(|worker| worker.offer.as_ref());
+    /// The channel could not pass this connection on: as if the worker had refused it.
+    pub(super) fn not_passed(&mut self, run: RunId, is_it: impl Fn(&C) -> bool, now: u64, out: &mut Vec<Action<C>>) {
+        let offer = self
+            .workers
+            .get(&run)
+            .and_then(|worker| worker.offers.iter().find(|offer| is_it(&offer.waiting.connection)));
         if let Some(ack) = offer.map(|offer| offer.seq.clone()) {
             self.answered(run, &ack, false, now, out);
         }
@@ -326,10 +340,10 @@ impl<C: Clone> Primary<C> {
     pub(super) fn gone(&mut self, run: RunId, now: u64, out: &mut Vec<Action<C>>) {
         let Some(worker) = self.workers.remove(&run) else { return };
         self.changed = true;
-        if let Some(Offer { key, waiting, .. }) = worker.offer
-            && let Some(handle) = self.handles.get_mut(&key)
-        {
-            handle.waiting.push_front(waiting);
+        for Offer { key, waiting, .. } in worker.offers.into_iter().rev() {
+            if let Some(handle) = self.handles.get_mut(&key) {
+                handle.waiting.push_front(waiting);
+            }
         }
         let keys: Vec<Key> = self.handles.keys().cloned().collect();
         for key in keys {
@@ -371,7 +385,7 @@ impl<C: Clone> Primary<C> {
 
     fn disconnect_if_idle(&mut self, run: RunId, out: &mut Vec<Action<C>>) {
         let Some(worker) = self.workers.get_mut(&run) else { return };
-        if !worker.draining || worker.offer.is_some() || worker.disconnect_sent || worker.leaving {
+        if !worker.draining || !worker.offers.is_empty() || worker.disconnect_sent || worker.leaving {
             return;
         }
         if worker.asks_first {
@@ -388,19 +402,23 @@ impl<C: Clone> Primary<C> {
     /// Whether every place that this worker serves is served by another one too, which stays. False if it serves none.
     pub(super) fn can_be_spared(&self, run: RunId) -> bool {
         let mut serves = self.handles.values().filter(|handle| handle.member(run).is_some()).peekable();
-        serves.peek().is_some() && serves.all(|handle| self.candidates(handle).any(|candidate| candidate.run != run))
+        serves.peek().is_some()
+            && serves.all(|handle| {
+                let stays = |run: RunId| self.workers.get(&run).is_some_and(Worker::stays);
+                handle.members.iter().any(|member| member.run != run && stays(member.run))
+            })
     }
 
     /// When (mono) [`Primary::tick`] has something to do.
     pub(super) fn deadline(&self) -> Option<u64> {
         let blocked = self.handles.values().filter_map(|handle| handle.blocked_until);
-        let unanswered = self.workers.values().filter_map(|worker| worker.offer.as_ref()?.until);
+        let unanswered = self.workers.values().flat_map(|worker| &worker.offers).filter_map(|offer| offer.until);
         blocked.chain(unanswered).min()
     }
 
     pub(super) fn tick(&mut self, now: u64, out: &mut Vec<Action<C>>) {
         let late = |offer: &Offer<C>| offer.until.is_some_and(|until| now >= until);
-        let unanswered = self.workers.iter().filter_map(|(run, worker)| Some((*run, worker.offer.as_ref()?)));
+        let unanswered = self.workers.iter().flat_map(|(run, worker)| worker.offers.iter().map(|offer| (*run, offer)));
         let lost: Vec<(RunId, Seq)> =
             unanswered.filter(|(_, offer)| late(offer)).map(|(run, offer)| (run, offer.seq.clone())).collect();
         for (run, seq) in lost {
@@ -435,9 +453,9 @@ impl<C: Clone> Primary<C> {
         loop {
             let Some(handle) = self.handles.get(key).filter(|handle| handle.blocked_until.is_none()) else { return };
             let Some(waiting) = handle.waiting.get(index) else { return };
-            let candidates: Vec<Candidate> = self.candidates(handle).collect();
+            let candidates: Vec<Candidate> = self.candidates(handle, now).collect();
             match handle.choose(waiting, &candidates, self.wishes.sticky) {
-                Choice::Offer(run) => self.offer(key, index, run, out),
+                Choice::Offer(run) => self.offer(key, index, run, now, out),
                 Choice::Later => index += 1,
                 Choice::AllRefused => {
                     if let Some(handle) = self.handles.get_mut(key) {
@@ -449,7 +467,7 @@ impl<C: Clone> Primary<C> {
         }
     }
 
-    fn offer(&mut self, key: &Key, index: usize, run: RunId, out: &mut Vec<Action<C>>) {
+    fn offer(&mut self, key: &Key, index: usize, run: RunId, now: u64, out: &mut Vec<Action<C>>) {
         let number = self.number();
         let (Some(handle), Some(worker), Some(line)) =
             (self.handles.get_mut(key), self.workers.get_mut(&run), offer_line(number, key))
@@ -459,7 +477,7 @@ impl<C: Clone> Primary<C> {
         let Some(waiting) = handle.waiting.remove(index) else { return };
         handle.took_turn(run);
         out.push(Action::Offer { run, line, connection: waiting.connection.clone(), number });
-        worker.offer = Some(Offer { seq: number.seq(), key: Rc::clone(key), waiting, until: None });
+        worker.offers.push_back(Offer { seq: number.seq(), key: Rc::clone(key), waiting, since: now, until: None });
     }
 
     /// Whether something changed since the last time that a next daemon has to know.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::world::{KEY, PLAIN, World};
+use super::super::primary::WINDOW;
+use super::world::{PLAIN, World};
 
 /// How many of these connections each of the workers 1 to `workers` was offered.
 fn shares(offers: &[(u64, u32)], workers: u64) -> BTreeMap<u64, usize> {
@@ -22,7 +23,7 @@ fn is_equal_within_one<'a>(shares: impl Iterator<Item = &'a usize> + Clone) -> b
 
 /// One connection more, if it is accepted at all; who was offered it.
 fn connect(world: &mut World, connection: u32) -> Option<u64> {
-    if !world.primary.wants(KEY) {
+    if !world.wants() {
         return None;
     }
     world.sent.clear();
@@ -78,16 +79,16 @@ proptest! {
         prop_assert_eq!(rest[&stuck], 0);
         prop_assert!(is_equal_within_one(rest.iter().filter(|(run, _)| **run != stuck).map(|(_, count)| count)));
 
-        world.says(stuck, &last_answer(&world, stuck));
+        world.answers(stuck, true);
         let then = serve(&mut world, after, false);
-if during >= round {
+        if during >= round {
             prop_assert!(then.first().is_none_or(|(run, _)| *run == stuck), "it has waited longest: {then:?}");
         }
         prop_assert!(is_equal_within_one(shares(&then, workers).values()), "{then:?}");
     }
 
-    /// In whatever order workers answer: each connection goes to the one, of those free, whose last was longest ago; and
-    /// nothing is accepted while none is free.
+    /// In whatever order workers answer: each connection goes to the one, of those who owe the fewest answers, whose last was longest
+    /// ago; and nothing is accepted while each owes as many as it may.
     #[test]
     fn the_next_is_whoever_is_free_and_has_waited_longest(
         workers in 1..7_u64, steps in prop::collection::vec((0..3_u8, 0..7_u64), 1..200),
@@ -100,11 +101,14 @@ if during >= round {
         for (what, which) in steps {
             if what == 0 && !owing.is_empty() {
                 let run = owing.remove(usize::try_from(which).unwrap() % owing.len());
-                world.says(run, &last_answer(&world, run));
+                world.answers(run, true);
                 continue;
             }
             connection += 1;
-            let expected = queue.iter().position(|run| !owing.contains(run)).map(|place| queue.remove(place));
+            let owes = |run: &u64| owing.iter().filter(|other| *other == run).count();
+            let expected = (0..WINDOW)
+                .find_map(|count| queue.iter().position(|run| owes(run) == count))
+                .map(|place| queue.remove(place));
             prop_assert_eq!(connect(&mut world, connection), expected);
             if let Some(run) = expected {
                 queue.push(run);
@@ -112,10 +116,4 @@ if during >= round {
             }
         }
     }
-}
-
-/// What this worker says when it takes the connection that it was last offered.
-fn last_answer(world: &World, run: u64) -> serde_json::Value {
-    let ack = world.primary.workers[&crate::model::RunId(run)].offer_seq();
-    serde_json::json!({ "cmd": "NODE_CLUSTER", "ack": ack, "accepted": true, "seq": 9 })
 }

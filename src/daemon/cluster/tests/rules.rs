@@ -10,25 +10,47 @@ use super::world::{KEY, PLAIN, World, query};
 use crate::model::{PmId, RunId};
 
 #[test]
-fn one_connection_for_each_worker_in_turns() {
+fn one_connection_for_each_worker_in_turns_and_then_a_second() {
     let mut world = World::listening(2, PLAIN);
-    assert!(world.primary.wants(KEY));
+    assert!(world.wants());
+    (1..=4).for_each(|connection| world.connect(connection));
+    assert_eq!(world.offers(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
+    assert!(!world.wants(), "the others wait in the kernel");
+    world.connect(5);
+    assert_eq!(world.offers(), []);
+    assert!(!world.wants());
+}
+
+#[test]
+fn whoever_is_free_comes_before_whoever_owes_an_answer() {
+    let mut world = World::listening(2, PLAIN);
     world.connect(1);
     world.connect(2);
-    assert_eq!(world.offers(), [(1, 1), (2, 2)]);
-    assert!(!world.primary.wants(KEY), "the others wait in the kernel");
+    world.answers(2, true);
     world.connect(3);
-    assert_eq!(world.offers(), []);
-    let primary = &world.primary;
-    assert!(!primary.wants(KEY));
+    assert_eq!(world.offers().last(), Some(&(2, 3)), "though it was the turn of 1");
 }
 
 #[test]
 fn whoever_answers_gets_the_next_one() {
     let mut world = World::listening(2, PLAIN);
-    (1..=3).for_each(|connection| world.connect(connection));
+    (1..=5).for_each(|connection| world.connect(connection));
     world.answers(2, true);
-    assert_eq!(world.offers().last(), Some(&(2, 3)));
+    assert_eq!(world.offers().last(), Some(&(2, 5)));
+}
+
+#[test]
+fn a_worker_that_owes_an_answer_for_long_is_offered_no_second_one() {
+    let mut world = World::listening(2, PLAIN);
+    world.connect(1);
+    world.connect(2);
+    world.now = 21;
+    assert!(!world.wants(), "neither answers");
+    world.answers(2, true);
+    (3..=5).for_each(|connection| world.connect(connection));
+    assert_eq!(world.offers()[2..], [(2, 3), (2, 4)], "the last one waits for an answer");
+    world.answers(1, true);
+    assert_eq!(world.offers(), [(1, 5)]);
 }
 
 #[test]
@@ -40,9 +62,15 @@ fn what_a_dead_worker_had_not_taken_goes_to_another() {
     world.sent.clear();
     world.gone(1);
     assert_eq!(world.offers(), [(2, 1)]);
+    world.connect(3);
+    world.primary.join(RunId(3), PmId(3));
+    world.says(3, &query(80, 0, 1));
+    world.sent.clear();
     world.gone(2);
+    assert_eq!(world.offers(), [(3, 1), (3, 3)], "both, in their order");
+    world.gone(3);
     assert_eq!(world.closed.iter().map(|key| &**key).collect::<Vec<_>>(), [KEY]);
-    assert!(!world.primary.wants(KEY));
+    assert!(!world.wants());
 }
 
 #[test]
@@ -131,17 +159,17 @@ fn a_shared_socket_goes_to_every_worker_and_is_not_accepted_on() {
         world.says(run, &query(80, 0, 1));
     }
     assert!(world.sent.iter().all(|(_, message, fd)| fd.is_some() && message["msg"]["errno"] == 0));
-    assert!(!world.primary.wants(KEY));
+    assert!(!world.wants());
 }
 
 #[test]
 fn one_address_goes_to_one_instance_also_when_that_is_busy() {
     let mut world = World::listening(4, Wishes { shared: false, sticky: true });
     let peer: IpAddr = "10.1.2.3".parse().unwrap();
-    world.connect_from(1, Some(peer));
-    world.connect_from(2, Some(peer));
+    (1..=3).for_each(|connection| world.connect_from(connection, Some(peer)));
     let offers = world.offers();
-    assert_eq!(offers.len(), 1, "the second one waits for its worker");
+    assert_eq!(offers.len(), 2, "the third one waits for its worker");
+    assert_eq!(offers[0].0, offers[1].0);
     let (favourite, _) = offers[0];
     world.gone(favourite);
     let again = world.offers();

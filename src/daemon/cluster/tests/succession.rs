@@ -58,7 +58,7 @@ fn what_an_earlier_daemon_had_accepted_is_served_once() {
     next.says(runs[0], &answer(numbers[0], true));
     next.says(runs[1], &answer(numbers[1], false));
     next.gone(runs[2]);
-    assert!(!next.primary.wants(KEY), "nothing is accepted before all is known");
+    assert!(!next.wants(), "nothing is accepted before all is known");
     let waits: Vec<bool> =
         (0..4).map(|n| inherits(&mut next, u32::try_from(n).unwrap() + 1, Some((runs[n], numbers[n])))).collect();
     assert_eq!(waits, [false, false, false, true], "one may still be in the channel of its worker");
@@ -67,10 +67,29 @@ fn what_an_earlier_daemon_had_accepted_is_served_once() {
     next.act(Primary::begin);
     // Two workers are free for three connections: the refused, that of the dead worker, the one that was never sent.
     let offers = next.offers();
-    assert_eq!(offers.iter().map(|(_, connection)| *connection).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(offers.iter().map(|(_, connection)| *connection).collect::<Vec<_>>(), [2, 3, 5]);
     assert_ne!(offers[0].0, runs[1], "not to the worker that has refused it");
+    assert_eq!(offers[2].0, runs[3], "which has had its turn longest ago");
+    next.act(|primary, now, out| primary.drain(RunId(runs[3]), false, now, out));
     next.says(runs[3], &answer(numbers[3], true));
-    assert_eq!(next.offers(), [(runs[3], 5)], "and the one that was under way has arrived");
+    assert_eq!(next.acts(runs[3]), Vec::<&str>::new(), "it owes an answer of its own time");
+    next.answers(runs[3], true);
+    assert_eq!(next.acts(runs[3]), ["disconnect"], "and the one that was under way has arrived");
+}
+
+#[test]
+fn both_that_a_worker_was_sent_may_be_on_their_way() {
+    let mut world = World::listening(1, PLAIN);
+    world.connect(1);
+    world.connect(2);
+    let mut next = followed(&world, 2);
+    let waits: Vec<bool> = (5..=7).map(|count| inherits(&mut next, count, Some((1, count.into())))).collect();
+    assert_eq!(waits, [true, true, false], "no more than it may be sent: the third it has answered");
+    next.act(Primary::begin);
+    assert!(!next.wants());
+    next.answers(1, true);
+    next.answers(1, false);
+    assert_eq!(next.primary.deadline(), Some(10), "the refused one is kept for later");
 }
 
 #[test]
@@ -78,9 +97,10 @@ fn an_answer_that_was_lost_is_not_waited_for_for_ever() {
     let mut next = followed(&World::listening(1, PLAIN), 2);
     assert!(inherits(&mut next, 1, Some((1, 77))));
     next.act(Primary::begin);
-    assert!(!next.primary.wants(KEY));
+    next.now = 1000;
+    assert!(!next.wants());
     next.now = next.primary.deadline().unwrap();
     next.act(Primary::tick);
-    assert!(next.primary.wants(KEY));
+    assert!(next.wants());
     assert_eq!(next.primary.deadline(), None);
 }

@@ -92,12 +92,19 @@ impl World {
         self.act(|primary, now, out| primary.connection(KEY, connection, peer, now, out));
     }
 
-    /// Answers the last offer to this worker.
+    /// Whether another connection would be accepted now.
+    pub(super) fn wants(&self) -> bool {
+        self.primary.wants(KEY, self.now)
+    }
+
+    /// What this worker says to the oldest offer that it has not answered.
+    pub(super) fn answer(&self, run: u64, accepted: bool) -> Value {
+        let ack = self.primary.workers[&RunId(run)].offer_seq();
+        json!({ "cmd": "NODE_CLUSTER", "ack": ack, "accepted": accepted, "seq": 9 })
+    }
+
     pub(super) fn answers(&mut self, run: u64, accepted: bool) {
-        let offer =
-            self.sent.iter().rev().find(|(to, message, _)| *to == RunId(run) && message["type"] == "net.Native");
-        let ack = offer.unwrap().1["msg"]["seq"].clone();
-        self.says(run, &json!({ "cmd": "NODE_CLUSTER", "ack": ack, "accepted": accepted, "seq": 9 }));
+        self.says(run, &self.answer(run, accepted));
     }
 
     pub(super) fn gone(&mut self, run: u64) {
