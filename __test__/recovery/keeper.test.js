@@ -13,7 +13,13 @@ const { goesOn, info, killDaemon, killKeeper, numbers, numbersApp, settled, tabl
 /** SCHED_BATCH of sched(7). */
 const BATCH = 3
 /** The scheduling policy: field 41 of proc_pid_stat(5). */
-const policyOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ')[38])
+const policyOf = (pid) =>
+  Number(
+    fs
+      .readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ')[38],
+  )
 
 test('a killed keeper is followed by another, and a killed daemon after it, and again', async (t) => {
   const pm2 = freshClient(t)
