@@ -5,9 +5,13 @@ use serde_json::{Map, Value, json};
 use super::table::{ENV_NAMED, FIELDS, Fallback, Field, Kind};
 use super::value::{kind_name, number};
 
+/// With this key a JSON file names its schema. It is no option, and means nothing to us.
+pub(super) const KEY: &str = "$schema";
+
 /// The schema of a config file (draft 7). Checked in as `schema.json`; a test keeps the two equal.
 pub fn json_schema() -> Value {
     let mut properties = Map::new();
+    properties.insert(KEY.to_owned(), json!({ "type": "string", "description": "what editors check this file with" }));
     for field in FIELDS {
         properties.insert(field.name.to_owned(), of_field(field));
         for alias in field.aliases {

@@ -55,7 +55,10 @@ fn app(value: &Value, caller: &Caller) -> Result<Resolved, ConfigError> {
 #[test]
 fn an_unknown_option_is_left_out_with_a_hint() {
     let w = world(&[]);
-    let app = app(&json!({ "script": "app.js", "max_memory_restrat": "1G", "wacth": true }), &w.caller).unwrap();
+    // The last one is for editors: what a JSON file is checked with.
+    let given = json!({ "script": "app.js", "max_memory_restrat": "1G", "wacth": true, "$schema": "./schema.json" });
+    let app = app(&given, &w.caller).unwrap();
+    assert!(!app.prepare.contains_key("$schema"));
     assert!(!app.prepare.contains_key("max_memory_restrat"));
     assert_eq!(
         app.warnings,

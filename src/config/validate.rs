@@ -45,7 +45,7 @@ pub(super) fn check(raw: &Map<String, Value>, absent: Absent, known: &[&str]) ->
         }
     }
     for (key, value) in raw {
-        if super::table::field(key).is_some() || known.contains(&key.as_str()) {
+        if super::table::field(key).is_some() || known.contains(&key.as_str()) || key == super::schema::KEY {
             continue;
         }
         if !is_env_named(key) {
