@@ -25,10 +25,11 @@ test('an app that outgrows its limit is restarted, and the log says so', async (
   const grow = scriptOf(
     pm2,
     'grow.js',
-    "const all=[];process.on('SIGUSR2',()=>all.push(Buffer.alloc(200<<20,1)));setInterval(()=>{},1000)",
+    "const all=[];process.on('SIGUSR2',()=>all.push(Buffer.alloc(200<<20,1)));process.send('ready');setInterval(()=>{},1000)",
   )
   await pm2.start([
-    { script: grow, name: 'big', max_memory_restart: '150M' },
+    // It is asked to grow only when it listens: before that the signal would end it.
+    { script: grow, name: 'big', max_memory_restart: '150M', wait_ready: true, listen_timeout: 60_000 },
     { script: fixture('forever.js'), name: 'small', max_memory_restart: '300M' },
   ])
   await pause(1500)
