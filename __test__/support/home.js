@@ -54,17 +54,60 @@ function environOf(pid) {
   }
 }
 
-/** Pids of the processes that have `text` as an entry of their environment. */
-function pidsWithEnv(entry) {
-  return fs.readdirSync('/proc').flatMap((pid) => {
-    if (!/^\d+$/.test(pid)) return []
+/**
+ * The processes that have this entry in their environment, and whether there may be more: one in the middle of its exec shows no
+ * environment, and its memory has no end of it yet (field 51 of proc_pid_stat(5)).
+ */
+function lookForEnv(entry) {
+  const pids = []
+  let unsure = false
+  for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     try {
-      const environ = fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
-      return environ.includes(entry) && Number(pid) !== process.pid ? [Number(pid)] : []
+      const environ = fs.readFileSync(`/proc/${pid}/environ`, 'latin1')
+      if (environ.split('\0').includes(entry)) pids.push(Number(pid))
+      if (environ === '') {
+        const [state, ...fields] = fs
+          .readFileSync(`/proc/${pid}/stat`, 'latin1')
+          .replace(/^.*\) /s, '')
+          .split(' ')
+        const isOfKernel = (Number(fields[5]) & 0x200000) !== 0
+        unsure ||= state !== 'Z' && !isOfKernel && fields[47] === '0'
+      }
     } catch {
-      return []
+      // It ended while we looked, or is not ours.
     }
-  })
+  }
+  return { pids, unsure }
+}
+
+/** Pids of the processes that have `entry` (`NAME=value`) in their environment. */
+const pidsWithEnv = (entry) => lookForEnv(entry).pids
+
+function signal(pid, name) {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // Gone already.
+  }
+}
+
+/**
+ * Ends everything that runs under a home. Stopped first, all of it: of keeper and daemon the one that sees the other die starts
+ * another, and the daemon starts apps again.
+ */
+async function sweep(home) {
+  const stopped = new Set()
+  await waitFor(() => {
+    const { pids, unsure } = lookForEnv(`PM2_HOME=${home}`)
+    const found = pids.filter((pid) => !stopped.has(pid))
+    for (const pid of found) {
+      signal(pid, 'SIGSTOP')
+      stopped.add(pid)
+    }
+    return found.length === 0 && !unsure
+  }, `all processes of ${home}`)
+  for (const pid of stopped) signal(pid, 'SIGKILL')
+  await waitFor(() => ![...stopped].some(isAlive), `the end of ${[...stopped]}`)
 }
 
 /** A new, empty PM2_HOME. When the test ends, what still runs under it is ended by pid, and the folder is removed. */
@@ -72,34 +115,20 @@ function freshHome(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pm2-rs-'))
   const home = path.join(folder, 'home')
   t.after(async () => {
-    // Keeper and daemon first, so that nobody starts an app again.
-    for (let tries = 0; tries < 50; tries++) {
-      const pids = pidsWithEnv(`PM2_HOME=${home}`)
-      if (pids.length === 0) break
-      for (const pid of pids) {
-        try {
-          process.kill(pid, 'SIGKILL')
-        } catch {
-          // Gone already.
-        }
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    await sweep(home)
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   return home
 }
 
-/** A client of ours for a fresh home; its daemon is killed in the orderly way when the test ends. */
+/** A client of ours for a fresh home. */
 function freshClient(t, options = {}) {
+  let pm2
+  // Before anything that may fail: an open connection would keep the process of the tests alive.
+  t.after(() => pm2?.disconnect().catch(() => {}))
   const home = freshHome(t)
   const { custom } = require(root)
-  const pm2 = new custom({ pm2_home: home, ...options })
-  t.after(async () => {
-    // The home was swept before, unless a daemon is there still: a call that finds none must not launch one again.
-    if (fs.existsSync(path.join(home, 'rpc.sock'))) await pm2.killDaemon().catch(() => {})
-    await pm2.disconnect().catch(() => {})
-  })
+  pm2 = new custom({ pm2_home: home, ...options })
   pm2.home = home
   return pm2
 }
