@@ -5,7 +5,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 
@@ -69,18 +69,38 @@ const steps = {
   },
 }
 
+/** The processes of this machine for which `is` holds; what ends while we look, or is not ours to read, is none. */
+function processes(is) {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && Number(pid) !== process.pid && is(pid)
+    } catch {
+      return false
+    }
+  })
+}
+
+const isMarked = (pid) => readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(mark)
+/** Also one that was given an environment without the mark; its file may be deleted, by the next build. */
+const isDaemon = (pid) => {
+  const file = readlinkSync(`/proc/${pid}/exe`)
+  return file.startsWith(root + path.sep) && /\/pm2d( \(deleted\))?$/.test(file)
+}
+const hasProc = existsSync('/proc/self/environ')
+const daemonsBefore = new Set(hasProc ? processes(isDaemon) : [])
+
 /** Processes that a test started and nobody ended: `pid command`. */
 function leftBehind() {
-  return readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
-    .flatMap((pid) => {
-      try {
-        if (!readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(mark)) return []
-        return [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()}`]
-      } catch {
-        return [] // It ended while we looked, or it is not ours to read.
-      }
-    })
+  const left = processes((pid) => isMarked(pid) || (isDaemon(pid) && !daemonsBefore.has(pid)))
+  return left.map((pid) => `${pid} ${commandOf(pid)}`)
+}
+
+function commandOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
+  } catch {
+    return 'has ended'
+  }
 }
 
 const needed = {
@@ -99,7 +119,7 @@ try {
 }
 
 // Windows and macOS have no /proc; the check then rests on Linux, where CI runs.
-if (existsSync('/proc/self/environ')) {
+if (hasProc) {
   let left = leftBehind()
   // A process that was just told to end may need a moment; nothing here is timed, so a short bound is no assertion.
   for (let tries = 0; left.length > 0 && tries < 20; tries++) {

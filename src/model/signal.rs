@@ -50,6 +50,7 @@ impl Signal {
     pub const USR2: Signal = Signal(12);
     pub const TERM: Signal = Signal(15);
     pub const CONT: Signal = Signal(18);
+    pub const STOP: Signal = Signal(19);
 
     /// Reads `SIGTERM`, `TERM`, `sigterm` or `15`. `None` for what is no signal.
     pub fn parse(text: &str) -> Option<Signal> {

@@ -14,7 +14,7 @@ use pm2_rs::model::Signal;
 use pm2_rs::sys::{pidfd, process};
 use serde_json::{Value, json};
 
-use super::client::{Client, Home, eventually, is_alive, launch, pause, pid};
+use super::client::{Client, Home, eventually, is_alive, launch, pause, pid, sweep};
 
 const F_SETSIG: libc::c_int = 10;
 
@@ -49,10 +49,7 @@ struct Rest(PathBuf);
 impl Drop for Rest {
     fn drop(&mut self) {
         let home = self.0.display();
-        for mark in [format!("HOME={home}"), format!("MARK={home}")] {
-            let signalled = process::signal_all(&process::with_environment(&[&mark]), Signal::KILL);
-            pidfd::wait_all(&signalled, 30_000);
-        }
+        sweep(&[format!("HOME={home}"), format!("MARK={home}")]);
     }
 }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pm2_rs::model::Signal;
 use pm2_rs::sys::pidfd;
+use pm2_rs::sys::process::{self, Member};
 use pm2_rs::wire::amp::{AmpDecoder, Arg};
 use pm2_rs::wire::rpc::{self, ClientReply};
 use serde_json::{Value, json};
@@ -125,13 +127,31 @@ impl Drop for Home {
         }
         // TERM makes the daemon end its apps; a keeper that does not end by that is ended hard.
         if let Ok(process) = pidfd::open(pid(&json!(self.keeper.id()))) {
-            let _ = pidfd::send_signal(&process, pm2_rs::model::Signal::TERM);
+            let _ = pidfd::send_signal(&process, Signal::TERM);
             if !pidfd::wait_all(&[process], 20_000) {
                 let _ = self.keeper.kill();
             }
         }
         let _ = self.keeper.wait();
+        // And who came after it, if it was replaced.
+        sweep(&[format!("HOME={}", self.path().display())]);
     }
+}
+
+/// Ends every process that has one of these entries in its environment. Stopped first, all of them: of keeper and daemon
+/// the one that sees the other die starts another.
+pub(crate) fn sweep(entries: &[String]) {
+    let mut stopped: Vec<Member> = Vec::new();
+    loop {
+        let all = entries.iter().flat_map(|entry| process::with_environment(&[entry]));
+        let found: Vec<Member> = all.filter(|member| !stopped.contains(member)).collect();
+        if found.is_empty() {
+            break;
+        }
+        process::signal_all(&found, Signal::STOP);
+        stopped.extend(found);
+    }
+    pidfd::wait_all(&process::signal_all(&stopped, Signal::KILL), 30_000);
 }
 
 /// Starts a keeper in the foreground.
@@ -142,6 +162,8 @@ pub(crate) fn launch(home: &Path) -> Child {
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("HOME", home)
+        // By this `npm test` knows what a test has left behind.
+        .envs(std::env::var_os("PM2_RS_TEST_RUN").map(|run| ("PM2_RS_TEST_RUN", run)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
