@@ -68,6 +68,7 @@ mod tests {
             stat.rsplit(')').next().unwrap().split_whitespace().nth(38).unwrap().parse().ok()
         };
         let inside = std::thread::spawn(move || {
+            set_policy(libc::SCHED_OTHER).unwrap();
             wait_for_turns().unwrap();
             (policy(), started())
         });

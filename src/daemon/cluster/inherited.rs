@@ -45,7 +45,7 @@ impl<C: Clone> Primary<C> {
                     worker.offers.push_back(Offer { seq, key, waiting, since: now, until });
                     return line.map(|line| (run, line));
                 }
-                // Taken. So is what is more than a worker is offered before it answers: a later one is the proof.
+                // Taken; so counts what is more than a worker is ever offered before it answers: it was sent to it.
                 (Some(true), _) | (None, Some(_)) => return None,
                 (Some(false), _) => waiting.tried.push(run),
                 // It died without an answer, and so without reading anything.

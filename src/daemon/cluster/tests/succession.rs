@@ -84,7 +84,7 @@ fn both_that_a_worker_was_sent_may_be_on_their_way() {
     world.connect(2);
     let mut next = followed(&world, 2);
     let waits: Vec<bool> = (5..=7).map(|count| inherits(&mut next, count, Some((1, count.into())))).collect();
-    assert_eq!(waits, [true, true, false], "no more than it may be sent: the third it has answered");
+    assert_eq!(waits, [true, true, false], "no more than it may owe: the third counts as taken");
     next.act(Primary::begin);
     assert!(!next.wants());
     next.answers(1, true);
