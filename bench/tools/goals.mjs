@@ -5,6 +5,12 @@
 export const atMost = (limit, unit) => ({ text: `<= ${limit} ${unit}`.trim(), met: ({ ours }) => ours <= limit })
 export const atLeast = (limit, unit) => ({ text: `>= ${limit} ${unit}`.trim(), met: ({ ours }) => ours >= limit })
 
+/** At least this many times what was measured in turns with it; to the hundredth, which is what the table shows and pairs can tell. */
+export const atLeastInPairs = (factor) => ({
+  text: `>= ${factor} x`,
+  met: ({ ours }) => Math.round(ours * 100) >= factor * 100,
+})
+
 /** At most (or at least) `factor` times what was measured without any process manager. */
 export const atMostFloor = (factor) => ({
   text: factor === 1 ? '<= the floor' : `<= ${factor} x the floor`,

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -121,6 +122,14 @@ fn reset_ignored() {
     for signal in (1..=libc::SIGRTMAX()).filter(|signal| !kept.contains(signal)) {
         // SAFETY: the default action runs no code of ours; a number that may not be set is refused.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // The C library refuses to touch those of its own, which its `posix_spawn` has left ignored in us.
+    let default = [0_u64; 4];
+    for signal in 32..libc::SIGRTMIN() {
+        // SAFETY: a `struct sigaction` of the kernel is no longer than this, and all zeros are the default action.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null::<u64>(), size_of::<u64>())
+        };
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes to one app: a queue of whole lines, and handles few at a time.
 //!
 //! Owns: the order, the bytes of a line that are out already, and the handles that wait for their acknowledgement.
-//! Must never: begin a line before the one before is out whole, or send a second handle before the first is acknowledged
+//! Must never: begin a line before the one before is out whole, or send another handle before the first is acknowledged
 //! while plain bytes may be unread (Node reads 64 KiB at a time; where that ends inside the line of a handle, it pairs the
 //! next descriptor with it: contract/node-ipc-and-cluster.md section 1).
 
@@ -23,7 +23,7 @@ const ATOMIC: usize = 32_000;
 const BATCH: usize = 32;
 
 /// Most handles that are on their way at a time.
-const HANDLES: usize = 2;
+const HANDLES: usize = 4;
 
 /// So often a refused handle is sent.
 const TRIES: u8 = 3;

@@ -232,7 +232,7 @@ fn handles_go_out_one_at_a_time_and_again_when_refused() {
 }
 
 #[test]
-fn two_handles_are_on_their_way_where_no_plain_line_is() {
+fn handles_are_on_their_way_together_where_no_plain_line_is() {
     run(async {
         let fixture = Fixture::new();
         let fd: Rc<OwnedFd> = Rc::new(io::pipe().unwrap().0.into());
@@ -251,35 +251,37 @@ fn two_handles_are_on_their_way_where_no_plain_line_is() {
         assert!(fixture.app_line().await.ends_with("\"msg\":1}"));
         acknowledge();
         assert!(fixture.app_line().await.ends_with("\"msg\":2}"));
-        send(3);
-        assert!(fixture.app_line().await.ends_with("\"msg\":3}"), "before 2 is acknowledged");
-        send(4);
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
+        for n in [3, 4, 5] {
+            send(n);
+            assert!(fixture.app_line().await.ends_with(&format!("\"msg\":{n}}}")), "before 2 is acknowledged");
         }
-        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "two wait already");
-        acknowledge();
-        assert!(fixture.app_line().await.ends_with("\"msg\":4}"));
-        // A plain line that may be unread: no second handle behind it.
-        fixture.channel.send("5").unwrap();
         send(6);
-        assert_eq!(fixture.app_line().await, "5");
-        acknowledge();
-        fixture.wait_for(3).await;
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "4 was sent before the plain line");
+        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "four wait already");
         acknowledge();
         assert!(fixture.app_line().await.ends_with("\"msg\":6}"));
-        send(7);
-        acknowledge();
-        assert!(fixture.app_line().await.ends_with("\"msg\":7}"));
+        // A plain line that may be unread: no other handle behind it.
+        fixture.channel.send("7").unwrap();
         send(8);
-        assert!(fixture.app_line().await.ends_with("\"msg\":8}"), "6 was read, and so was the plain line before it");
+        assert_eq!(fixture.app_line().await, "7");
+        (3..=5).for_each(|_| acknowledge());
+        fixture.wait_for(5).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rest(), Err(io::ErrorKind::WouldBlock), "6 was sent before the plain line");
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":8}"));
+        send(9);
+        acknowledge();
+        assert!(fixture.app_line().await.ends_with("\"msg\":9}"));
+        send(10);
+        assert!(fixture.app_line().await.ends_with("\"msg\":10}"), "8 was read, and so was the plain line before it");
         acknowledge();
         acknowledge();
-        fixture.wait_for(7).await;
+        fixture.wait_for(9).await;
         assert_eq!(Rc::strong_count(&fd), 1, "our copies are closed");
     });
 }

@@ -17,13 +17,13 @@ use crate::wire::cluster::{FromWorker, Listen, PrimaryAct, Seq, SocketName, ToWo
 
 const EADDRINUSE: i32 = 98;
 
-/// Most connections that a worker is offered before it has answered for the first of them. With two it finds the next one in
+/// Most connections that a worker is offered before it has answered for the first of them. With several it finds the next one in
 /// its socket while it is at work on one, and need not be woken for each. What a worker has that stops to answer waits with it, so
-/// the second is offered only while no worker is free.
-pub(super) const WINDOW: usize = 2;
+/// it is offered more than one only while no worker is free, and only as long as it is [`PROMPT`].
+pub(super) const WINDOW: usize = 4;
 
-/// How long a worker may owe an answer, in milliseconds, and still be offered a second connection.
-const PROMPT: u64 = 20;
+/// How long a worker may owe an answer, in milliseconds, and still be offered more.
+pub(super) const PROMPT: u64 = 5;
 
 /// Most connections that are accepted ahead with `sticky`, where only one worker will do for each.
 const STICKY_WAITING: usize = 64;

@@ -5,18 +5,19 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::super::primary::{Primary, Wishes};
+use super::super::primary::{PROMPT, Primary, WINDOW, Wishes};
 use super::world::{KEY, PLAIN, World, query};
 use crate::model::{PmId, RunId};
 
 #[test]
-fn one_connection_for_each_worker_in_turns_and_then_a_second() {
+fn one_connection_for_each_worker_in_turns_and_then_more() {
     let mut world = World::listening(2, PLAIN);
     assert!(world.wants());
-    (1..=4).for_each(|connection| world.connect(connection));
-    assert_eq!(world.offers(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
+    let all = 2 * u32::try_from(WINDOW).unwrap();
+    (1..=all).for_each(|connection| world.connect(connection));
+    assert_eq!(world.offers(), (1..=all).map(|n| (if n % 2 == 1 { 1 } else { 2 }, n)).collect::<Vec<_>>());
     assert!(!world.wants(), "the others wait in the kernel");
-    world.connect(5);
+    world.connect(all + 1);
     assert_eq!(world.offers(), []);
     assert!(!world.wants());
 }
@@ -34,9 +35,10 @@ fn whoever_is_free_comes_before_whoever_owes_an_answer() {
 #[test]
 fn whoever_answers_gets_the_next_one() {
     let mut world = World::listening(2, PLAIN);
-    (1..=5).for_each(|connection| world.connect(connection));
+    let all = 2 * u32::try_from(WINDOW).unwrap();
+    (1..=all + 1).for_each(|connection| world.connect(connection));
     world.answers(2, true);
-    assert_eq!(world.offers().last(), Some(&(2, 5)));
+    assert_eq!(world.offers().last(), Some(&(2, all + 1)));
 }
 
 #[test]
@@ -44,13 +46,16 @@ fn a_worker_that_owes_an_answer_for_long_is_offered_no_second_one() {
     let mut world = World::listening(2, PLAIN);
     world.connect(1);
     world.connect(2);
-    world.now = 21;
+    world.now = PROMPT;
+    assert!(world.wants());
+    world.now = PROMPT + 1;
     assert!(!world.wants(), "neither answers");
     world.answers(2, true);
-    (3..=5).for_each(|connection| world.connect(connection));
-    assert_eq!(world.offers()[2..], [(2, 3), (2, 4)], "the last one waits for an answer");
+    let last = 3 + u32::try_from(WINDOW).unwrap();
+    (3..=last).for_each(|connection| world.connect(connection));
+    assert_eq!(world.offers()[2..], (3..last).map(|n| (2, n)).collect::<Vec<_>>(), "the last one waits for an answer");
     world.answers(1, true);
-    assert_eq!(world.offers(), [(1, 5)]);
+    assert_eq!(world.offers(), [(1, last)]);
 }
 
 #[test]
@@ -166,11 +171,11 @@ fn a_shared_socket_goes_to_every_worker_and_is_not_accepted_on() {
 fn one_address_goes_to_one_instance_also_when_that_is_busy() {
     let mut world = World::listening(4, Wishes { shared: false, sticky: true });
     let peer: IpAddr = "10.1.2.3".parse().unwrap();
-    (1..=3).for_each(|connection| world.connect_from(connection, Some(peer)));
+    (0..=WINDOW).for_each(|count| world.connect_from(1 + u32::try_from(count).unwrap(), Some(peer)));
     let offers = world.offers();
-    assert_eq!(offers.len(), 2, "the third one waits for its worker");
-    assert_eq!(offers[0].0, offers[1].0);
+    assert_eq!(offers.len(), WINDOW, "the last one waits for its worker");
     let (favourite, _) = offers[0];
+    assert!(offers.iter().all(|(run, _)| *run == favourite));
     world.gone(favourite);
     let again = world.offers();
     assert_eq!(again[0].1, 1);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::inherited::Inherited;
-use super::super::primary::{Number, Primary};
+use super::super::primary::{Number, Primary, WINDOW};
 use super::world::{KEY, PLAIN, World, query};
 use crate::model::RunId;
 
@@ -78,16 +78,16 @@ fn what_an_earlier_daemon_had_accepted_is_served_once() {
 }
 
 #[test]
-fn both_that_a_worker_was_sent_may_be_on_their_way() {
+fn all_that_a_worker_was_sent_may_be_on_their_way() {
+    let window = u32::try_from(WINDOW).unwrap();
     let mut world = World::listening(1, PLAIN);
-    world.connect(1);
-    world.connect(2);
+    (1..=window).for_each(|connection| world.connect(connection));
     let mut next = followed(&world, 2);
-    let waits: Vec<bool> = (5..=7).map(|count| inherits(&mut next, count, Some((1, count.into())))).collect();
-    assert_eq!(waits, [true, true, false], "no more than it may owe: the third counts as taken");
+    let waits: Vec<bool> = (0..=window).map(|n| inherits(&mut next, 20 + n, Some((1, u64::from(20 + n))))).collect();
+    assert_eq!(waits.iter().position(|waits| !waits), Some(WINDOW), "one more than it may owe counts as taken");
     next.act(Primary::begin);
     assert!(!next.wants());
-    next.answers(1, true);
+    (1..window).for_each(|_| next.answers(1, true));
     next.answers(1, false);
     assert_eq!(next.primary.deadline(), Some(10), "the refused one is kept for later");
 }
