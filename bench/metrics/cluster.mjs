@@ -34,20 +34,20 @@ async function measureWeb({ port, primary }, home, workers, tools) {
 /**
  * Requests over kept connections, in units of what the same workers answer under Node's own primary. Neither primary is in
  * the way then, so that a hundredth counts, and a machine varies by more from one ten seconds to the next: both are
- * asked in turns of a second.
+ * started anew, warmed up alike, and asked in turns of a second.
  */
-async function keptInPairs(port, workers, tools) {
-  const home = tools.home()
-  const node = await webUnderNode(home, workers)
-  const rate = async (port) => (await load({ port, kind: 'keep', clients: CLIENTS, seconds: 1 })).rate
-  await rate(node.port)
+async function keptInPairs(start, workers, tools) {
+  const homes = [tools.home(), tools.home()]
+  const ports = [(await start(homes[0], workers)).port, (await webUnderNode(homes[1], workers)).port]
+  const rate = async (port, seconds) => (await load({ port, kind: 'keep', clients: CLIENTS, seconds })).rate
+  for (const port of ports) await rate(port, 2)
   const ratios = []
   for (let turn = 0; turn < tools.pick(4, 24); turn++) {
     const rates = {}
-    for (const who of turn % 2 === 0 ? [port, node.port] : [node.port, port]) rates[who] = await rate(who)
-    ratios.push(rates[port] / rates[node.port])
+    for (const port of turn % 2 === 0 ? ports : [...ports].reverse()) rates[port] = await rate(port, 1)
+    ratios.push(rates[ports[0]] / rates[ports[1]])
   }
-  await home.end()
+  for (const home of homes) await home.end()
   return median(ratios)
 }
 
@@ -57,10 +57,9 @@ const measureSizes = (tools, start, inPairs) =>
     const result = {}
     for (const workers of SIZES) {
       const home = tools.home()
-      const web = await start(home, workers)
-      Object.assign(result, await measureWeb(web, home, workers, tools))
-      if (inPairs) result[`keepPairs${workers}`] = await keptInPairs(web.port, workers, tools)
+      Object.assign(result, await measureWeb(await start(home, workers), home, workers, tools))
       await home.end()
+      if (inPairs) result[`keepPairs${workers}`] = await keptInPairs(start, workers, tools)
     }
     return result
   })
