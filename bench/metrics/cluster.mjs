@@ -33,21 +33,24 @@ async function measureWeb({ port, primary }, home, workers, tools) {
 
 /**
  * Requests over kept connections, in units of what the same workers answer under Node's own primary. Neither primary is in
- * the way then, so that a hundredth counts, and a machine varies by more from one ten seconds to the next: both are
- * started anew, warmed up alike, and asked in turns of a second.
+ * the way then, so that a hundredth counts. A machine varies by more from one ten seconds to the next, and a worker from one
+ * start to the next: both are asked in turns of a second, and started anew after a few of them.
  */
 async function keptInPairs(start, workers, tools) {
-  const homes = [tools.home(), tools.home()]
-  const ports = [(await start(homes[0], workers)).port, (await webUnderNode(homes[1], workers)).port]
-  const rate = async (port, seconds) => (await load({ port, kind: 'keep', clients: CLIENTS, seconds })).rate
-  for (const port of ports) await rate(port, 2)
   const ratios = []
-  for (let turn = 0; turn < tools.pick(4, 24); turn++) {
-    const rates = {}
-    for (const port of turn % 2 === 0 ? ports : [...ports].reverse()) rates[port] = await rate(port, 1)
-    ratios.push(rates[ports[0]] / rates[ports[1]])
+  for (let round = 0; round < tools.pick(2, 8); round++) {
+    const homes = [tools.home(), tools.home()]
+    const ports = [(await start(homes[0], workers)).port, (await webUnderNode(homes[1], workers)).port]
+    const rate = async (port) => (await load({ port, kind: 'keep', clients: CLIENTS, seconds: 1 })).rate
+    for (const port of ports) await rate(port)
+    // The first turn counts for nothing: in it one has just been warmed up, the other has been idle since.
+    for (let turn = 0; turn < 5; turn++) {
+      const rates = {}
+      for (const port of turn % 2 === 0 ? ports : [...ports].reverse()) rates[port] = await rate(port)
+      if (turn > 0) ratios.push(rates[ports[0]] / rates[ports[1]])
+    }
+    for (const home of homes) await home.end()
   }
-  for (const home of homes) await home.end()
   return median(ratios)
 }
 
