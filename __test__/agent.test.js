@@ -12,8 +12,8 @@ const { test } = require('node:test')
 
 const agent = path.join(__dirname, '..', 'lib', 'agent', 'index.js')
 
-/** Runs an app under the agent until it ends; what it sent, printed and ended with. */
-async function run(t, source, { name = 'app.js', env = {}, execArgv = [], argv = [] } = {}) {
+/** Runs an app under the agent until it ends, or has said what is waited for; what it sent, printed and ended with. */
+async function run(t, source, { name = 'app.js', env = {}, execArgv = [], argv = [], until = () => false } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pm2-rs-'))
   t.after(() => fs.rmSync(folder, { recursive: true }))
   const script = path.join(folder, name)
@@ -27,7 +27,10 @@ async function run(t, source, { name = 'app.js', env = {}, execArgv = [], argv =
   })
   const messages = []
   const out = { stdout: '', stderr: '' }
-  child.on('message', (message) => messages.push(message))
+  child.on('message', (message) => {
+    messages.push(message)
+    if (until(message)) child.kill('SIGKILL')
+  })
   child.stdout.on('data', (chunk) => (out.stdout += chunk))
   child.stderr.on('data', (chunk) => (out.stderr += chunk))
   const [code, signal] = await once(child, 'close')
@@ -195,4 +198,63 @@ test('an app that disconnects, or whose daemon is gone, lives on', async (t) => 
     setTimeout(() => console.log('end'), 20);`,
   )
   assert.deepEqual([app.stdout, app.code], ['handled\nend\n', 0])
+})
+
+test('figures are told, of requests once there are any', async (t) => {
+  const busy = (message) => message?.data?.HTTP?.value > 0 && message.data['HTTP Mean Latency'].value >= 19
+  const app = await run(
+    t,
+    `
+    const http = require('node:http')
+    const server = http.createServer((_request, response) => setTimeout(() => response.end(), 20))
+    process.on('message', () => {})
+    server.listen(0, '127.0.0.1', () => setInterval(() => http.get({ port: server.address().port }, (a) => a.resume()), 1200))`,
+    { until: busy },
+  )
+  const { data } = app.messages.at(-1)
+  const numbers = Object.values(data).map((metric) => Number(metric.value))
+  assert.ok(
+    numbers.every((value) => value >= 0 && Number.isFinite(value)),
+    JSON.stringify(data),
+  )
+  assert.ok(Number(data['Used Heap Size'].value) <= Number(data['Heap Size'].value))
+  assert.ok(data['Active handles'].value >= 1, 'the server')
+  const rest = await run(t, 'setInterval(() => {}, 1e6)', { until: (message) => message.type === 'axm:monitor' })
+  const named = Object.keys(rest.messages.at(-1).data)
+  assert.deepEqual(named, Object.keys(data).slice(3), 'none of requests')
+})
+
+test('figures keep no app alive, and are none where none are wanted', async (t) => {
+  const source = `
+    const loaded = () => Object.keys(require.cache).some((file) => /agent.metrics/.test(file))
+    setTimeout(() => console.log(loaded()), 700)`
+  for (const [pmx, loaded] of [
+    ['true', 'true\n'],
+    ['false', 'false\n'],
+  ]) {
+    const app = await run(t, source, { env: { pmx } })
+    assert.deepEqual([app.code, app.stdout, app.stderr], [0, loaded, ''])
+  }
+})
+
+test('however many requests there are, so many of them are looked at', () => {
+  const { Requests, COUNTED } = require('../lib/agent/metrics.js')
+  const { channel } = require('node:diagnostics_channel')
+  const began = channel('http.server.request.start')
+  const requests = new Requests()
+  const answer = (count) => {
+    for (let index = 0; index < count; index++) began.publish({ response: {} })
+  }
+  answer(COUNTED - 1)
+  assert.ok(began.hasSubscribers)
+  answer(COUNTED)
+  assert.equal(began.hasSubscribers, false)
+  assert.equal(requests.count, COUNTED)
+  const { HTTP } = requests.metrics(requests.since + 1000)
+  assert.ok(HTTP.value > 60 * COUNTED, `${HTTP.value}: reckoned from how long these took, less than the second`)
+  assert.ok(began.hasSubscribers)
+  answer(3)
+  assert.equal(requests.count, 3)
+  requests.end()
+  assert.equal(began.hasSubscribers, false)
 })

@@ -2,8 +2,8 @@
 
 // Runs inside the user's app: `node --require <this file> app.js`, Node 18 and newer, started by the daemon.
 //
-// Owns: telling the daemon the Node version and what exceptions the app dies of (contract/api.md 14.4), and letting the
-// connections of a cluster worker go that is replaced.
+// Owns: telling the daemon the Node version, what exceptions the app dies of (contract/api.md 14.4) and its figures (`metrics.js`), and
+// letting the connections of a cluster worker go that is replaced.
 // Must never: break the app, keep it alive, change how it dies, or be inherited by what it starts.
 
 const ENOUGH = 64 * 1024
@@ -30,10 +30,25 @@ function install() {
   tell(send, { node_version: process.versions.node })
 
   const isCluster = env.exec_mode === 'cluster_mode'
+  if (env.pmx !== 'false') measureLater(send)
   // A worker that wants no probe still must not lose requests when it is replaced, and pm2 hears its exceptions all the same.
-  if (env.pmx === 'false' && !isCluster) return
+  else if (!isCluster) return
   if (isCluster) process.on('internalMessage', (message) => onDrain(send, message))
   watchExceptions(send)
+}
+
+/**
+ * What ends within a second is not measured, and does not even load what would measure it.
+ * @param {(...args: any[]) => boolean} send
+ */
+function measureLater(send) {
+  setTimeout(() => {
+    try {
+      require('./metrics.js').start((/** @type {object} */ message) => tell(send, message))
+    } catch {
+      // The package was removed meanwhile, or the app runs as somebody who may not read it.
+    }
+  }, 500).unref()
 }
 
 let isDraining = false

@@ -1,17 +1,21 @@
 //! Where the script is that Node apps preload.
 //!
-//! Owns: the choice between the file that came with the package and a copy of the one inside the executable.
+//! Owns: the choice between the folder that came with the package and a copy of the one inside the executable.
 
 use std::cell::OnceCell;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::Home;
 use crate::sys::file::{self, Durability};
 
-const EMBEDDED: &str = include_str!("../../lib/agent/index.js");
+const EMBEDDED: [(&str, &str); 2] = [
+    ("index.js", include_str!("../../lib/agent/index.js")),
+    ("metrics.js", include_str!("../../lib/agent/metrics.js")),
+];
 
-/// Name of the copy under `PM2_HOME`.
-const COPY: &str = "pm2d.agent.js";
+/// Name of the copy under `PM2_HOME`, a folder.
+const COPY: &str = "pm2d.agent";
 
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -34,11 +38,18 @@ impl Agent {
         if let Some(given) = self.given.as_ref().and_then(|path| path.canonicalize().ok()) {
             return Some(given);
         }
-        let same = std::fs::read(&self.copy).is_ok_and(|content| content == EMBEDDED.as_bytes());
-        if same || file::replace(&self.copy, EMBEDDED.as_bytes(), Durability::Cache).is_ok() {
-            return Some(self.copy.clone());
+        self.write_copy().ok().map(|()| self.copy.clone())
+    }
+
+    fn write_copy(&self) -> io::Result<()> {
+        file::create_directory(&self.copy)?;
+        for (name, text) in EMBEDDED {
+            let path = self.copy.join(name);
+            if !std::fs::read(&path).is_ok_and(|content| content == text.as_bytes()) {
+                file::replace(&path, text.as_bytes(), Durability::Cache)?;
+            }
         }
-        None
+        Ok(())
     }
 }
 
@@ -52,7 +63,9 @@ mod tests {
         let home = Home::new(dir.path(), |_| None);
         let given = dir.path().join("agent.js");
         let missing = Agent::new(Some(given.clone()), &home);
-        assert_eq!(std::fs::read_to_string(missing.path().unwrap()).unwrap(), EMBEDDED);
+        for (name, text) in EMBEDDED {
+            assert_eq!(std::fs::read_to_string(missing.path().unwrap().join(name)).unwrap(), text);
+        }
         std::fs::write(&given, "").unwrap();
         assert_eq!(Agent::new(Some(given.clone()), &home).path(), Some(&*given.canonicalize().unwrap()));
     }
