@@ -7,7 +7,7 @@ const { fork } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { once } = require('node:events')
+const { EventEmitter, once } = require('node:events')
 const { test } = require('node:test')
 
 const agent = path.join(__dirname, '..', 'lib', 'agent', 'index.js')
@@ -243,7 +243,7 @@ test('however many requests there are, so many of them are looked at', () => {
   const began = channel('http.server.request.start')
   const requests = new Requests()
   const answer = (count) => {
-    for (let index = 0; index < count; index++) began.publish({ response: {} })
+    for (let index = 0; index < count; index++) began.publish({ response: new EventEmitter() })
   }
   answer(COUNTED - 1)
   assert.ok(began.hasSubscribers)
@@ -255,6 +255,8 @@ test('however many requests there are, so many of them are looked at', () => {
   assert.ok(began.hasSubscribers)
   answer(3)
   assert.equal(requests.count, 3)
+  began.publish({ response: null })
+  assert.equal(requests.count, 4, 'and nothing is thrown into the app')
   requests.end()
   assert.equal(began.hasSubscribers, false)
 })

@@ -6,6 +6,7 @@
 // Must never: keep the app alive, or cost it more than a thousandth of its time, however many requests it answers.
 
 const { channel } = require('node:diagnostics_channel')
+const { performance } = require('node:perf_hooks')
 const { getHeapStatistics } = require('node:v8')
 
 const EVERY = 1000
@@ -17,8 +18,6 @@ const LATELY = 60
 const COUNTED = 1000
 /** Requests that are timed each second. */
 const TIMED = 20
-
-const BEGAN = Symbol('began')
 
 /** @param {(message: object) => void} tell */
 function start(tell) {
@@ -60,7 +59,6 @@ class Requests {
   constructor() {
     // Held here: a channel that nobody holds is collected, and its subscribers with it (Node 18 and 20).
     this.began = channel('http.server.request.start')
-    this.ended = channel('http.server.response.finish')
     this.seen = false
     this.count = 0
     this.since = 0
@@ -70,8 +68,6 @@ class Requests {
     /** @type {number[][]} milliseconds, for each second */
     this.times = [[]]
     this.onBegin = this.onBegin.bind(this)
-    this.onEnd = this.onEnd.bind(this)
-    this.ended.subscribe(this.onEnd)
     this.resume(performance.now())
   }
 
@@ -85,23 +81,26 @@ class Requests {
 
   end() {
     this.began.unsubscribe(this.onBegin)
-    this.ended.unsubscribe(this.onEnd)
   }
 
   /** @param {any} message */
   onBegin({ response }) {
     this.seen = true
     this.count += 1
-    if (this.count <= TIMED) response[BEGAN] = performance.now()
+    if (this.count <= TIMED) this.time(response)
     if (this.count < COUNTED) return
     this.full = performance.now()
     this.began.unsubscribe(this.onBegin)
   }
 
-  /** @param {any} message */
-  onEnd({ response }) {
-    const began = response[BEGAN]
-    if (began !== undefined) this.times[this.times.length - 1].push(performance.now() - began)
+  /** @param {any} response */
+  time(response) {
+    const began = performance.now()
+    try {
+      response.once('finish', () => this.times[this.times.length - 1].push(performance.now() - began))
+    } catch {
+      // A response of the app's own making.
+    }
   }
 
   /** @param {number} now */
