@@ -1,4 +1,4 @@
-// `npm run test:matrix [-- 18 24]`: cluster and API tests under other versions of Node: the tests, our package and the apps.
+// `npm run test:matrix [-- 18 24]`: tests of cluster, API and agent under other versions of Node: the tests, our package and the apps.
 //
 // The versions come as the npm packages `node@<version>`, into a folder that is kept (PM2_RS_MATRIX_CACHE, by default in
 // the temporary folder). Needs a build (`node scripts/build.mjs`).
@@ -17,7 +17,7 @@ const testsIn = (folder) =>
   readdirSync(path.join(root, folder))
     .filter((name) => /\.test\.m?js$/.test(name))
     .map((name) => `${folder}/${name}`)
-const tests = [...testsIn('__test__/cluster'), '__test__/api.test.js', ...testsIn('__test__/api')]
+const tests = [...testsIn('__test__/cluster'), '__test__/api.test.js', ...testsIn('__test__/api'), '__test__/agent.test.js']
 
 function install(version) {
   const prefix = path.join(cache, version)
