@@ -237,21 +237,30 @@ test('figures keep no app alive, and are none where none are wanted', async (t) 
   }
 })
 
-test('requests are counted, the first of each second are timed, and nothing is thrown into the app', () => {
+/** Requests of one second after the other, as an app's server would tell of them. */
+function requestsOf() {
   const { Requests } = require('../lib/agent/metrics.js')
-  const { channel } = require('node:diagnostics_channel')
-  const began = channel('http.server.request.start')
+  const began = require('node:diagnostics_channel').channel('http.server.request.start')
   const requests = new Requests()
-  const responses = Array.from({ length: 1000 }, () => new EventEmitter())
-  const second = (list) => {
+  let now = requests.since
+  const second = (list, milliseconds = 1000) => {
     for (const response of list) began.publish({ response })
     for (const response of list) response?.emit('finish')
-    return requests.metrics(requests.since + 1000)
+    now += milliseconds
+    return requests.metrics(now)
   }
-  assert.equal(second(responses).HTTP.value, 60_000)
-  assert.equal(responses.filter((response) => response._eventsCount > 0).length, 0)
+  return { requests, began, second }
+}
+
+const responses = (length) => Array.from({ length }, () => new EventEmitter())
+
+test('requests are counted, the first of each second are timed, and nothing is thrown into the app', () => {
+  const { requests, began, second } = requestsOf()
+  const answered = responses(500)
+  assert.equal(second(answered).HTTP.value, 30_000)
+  assert.equal(answered.filter((response) => response.listenerCount('finish') > 0).length, 0)
   assert.equal(requests.times.flat().length, 20)
-  assert.equal(second([null]).HTTP.value, 30_030, 'a minute of the mean of both seconds')
+  assert.equal(second([null]).HTTP.value, 15_030, 'a minute of the mean of both seconds')
   for (let count = 0; count < 60; count++) second([])
   assert.deepEqual(
     Object.values(second([])).map((metric) => metric.value),
@@ -260,4 +269,19 @@ test('requests are counted, the first of each second are timed, and nothing is t
   )
   requests.end()
   assert.equal(began.hasSubscribers, false)
+})
+
+test('a busy server is listened to for a moment, then left alone for a while', () => {
+  const { ENOUGH, PAUSE } = require('../lib/agent/metrics.js')
+  const { requests, began, second } = requestsOf()
+  const busy = second(responses(3 * ENOUGH)).HTTP.value
+  assert.equal(began.hasSubscribers, false)
+  assert.equal(requests.count, ENOUGH)
+  assert.ok(busy > 60 * ENOUGH, `${busy}: these took less than the second`)
+  assert.ok(Math.abs(second(responses(10)).HTTP.value - busy) < 1, 'as it was')
+  second([], PAUSE)
+  assert.ok(began.hasSubscribers)
+  assert.ok(second(responses(3)).HTTP.value < busy)
+  assert.equal(requests.count, 0, 'of the next second')
+  requests.end()
 })

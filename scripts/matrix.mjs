@@ -17,7 +17,12 @@ const testsIn = (folder) =>
   readdirSync(path.join(root, folder))
     .filter((name) => /\.test\.m?js$/.test(name))
     .map((name) => `${folder}/${name}`)
-const tests = [...testsIn('__test__/cluster'), '__test__/api.test.js', ...testsIn('__test__/api'), '__test__/agent.test.js']
+const tests = [
+  ...testsIn('__test__/cluster'),
+  '__test__/api.test.js',
+  ...testsIn('__test__/api'),
+  '__test__/agent.test.js',
+]
 
 function install(version) {
   const prefix = path.join(cache, version)

@@ -3,7 +3,7 @@
 // What a Node app is measured by from the inside: once a second, told to the daemon as `axm:monitor` (contract/api.md 15.3).
 //
 // Owns: the figures, under pm2's names, with its units and types.
-// Must never: keep the app alive, or do more for a request than count it, but for the first few of each second.
+// Must never: keep the app alive, or cost a busy server what could be measured.
 
 const { channel } = require('node:diagnostics_channel')
 const { performance } = require('node:perf_hooks')
@@ -14,6 +14,10 @@ const EVERY = 1000
 const REPEAT = 10
 /** Seconds that latencies and the rate of requests are of. */
 const LATELY = 60
+/** So many requests within a second are enough: then nothing listens to them for a while, and the figures stay as they are. */
+const ENOUGH = 1000
+/** How long nothing listens, in milliseconds. To begin and to stop each second would cost a server 3 percent of its time. */
+const PAUSE = 30_000
 /** Requests that are timed each second. */
 const TIMED = 20
 
@@ -56,8 +60,10 @@ function start(tell) {
 class Requests {
   constructor() {
     this.seen = false
+    this.since = 0
     this.count = 0
-    this.since = performance.now()
+    /** When there were enough; 0: not yet. */
+    this.enough = 0
     /** @type {number[]} requests a second */
     this.rates = []
     /** @type {number[][]} milliseconds, for each second */
@@ -65,7 +71,14 @@ class Requests {
     this.onBegin = this.onBegin.bind(this)
     // Held here: a channel that nobody holds is collected, and its subscribers with it (Node 18 and 20).
     this.began = channel('http.server.request.start')
-    // Once and for good: to begin and to stop each second cost a server 3 percent of its time, counting each request less than half of one.
+    this.listen(performance.now())
+  }
+
+  /** @param {number} now */
+  listen(now) {
+    this.since = now
+    this.count = 0
+    this.enough = 0
     this.began.subscribe(this.onBegin)
   }
 
@@ -78,6 +91,9 @@ class Requests {
     this.seen = true
     this.count += 1
     if (this.count <= TIMED) this.time(response)
+    if (this.count < ENOUGH) return
+    this.enough = performance.now()
+    this.end()
   }
 
   /** @param {any} response */
@@ -92,12 +108,14 @@ class Requests {
 
   /** @param {number} now */
   metrics(now) {
-    keepLately(this.rates, this.count / Math.max((now - this.since) / 1000, 0.001))
-    this.since = now
-    this.count = 0
+    keepLately(this.rates, (1000 * this.count) / Math.max((this.enough || now) - this.since, 1))
+    if (this.enough === 0) {
+      this.since = now
+      this.count = 0
+    } else if (now - this.enough >= PAUSE) this.listen(now)
     if (!this.seen) return {}
     const times = this.times.flat()
-    keepLately(this.times, [])
+    if (this.enough === 0) keepLately(this.times, [])
     const perMinute = (60 * this.rates.reduce((sum, rate) => sum + rate, 0)) / this.rates.length
     const [p50, p95] = percentiles(times)
     return {
@@ -166,4 +184,4 @@ function keepLately(list, value) {
   if (list.length > LATELY) list.shift()
 }
 
-module.exports = { start, Requests }
+module.exports = { start, Requests, ENOUGH, PAUSE }
