@@ -271,10 +271,16 @@ test('requests are counted, the first of each second are timed, and nothing is t
   assert.equal(began.hasSubscribers, false)
 })
 
-test('a busy server is listened to for a moment, then left alone for a while', () => {
+test('a busy server is listened to for a moment, then left alone for a while', async () => {
   const { ENOUGH, PAUSE } = require('../lib/agent/metrics.js')
   const { requests, began, second } = requestsOf()
+  let others = 0
+  const other = () => (others += 1)
+  began.subscribe(other)
   const busy = second(responses(3 * ENOUGH)).HTTP.value
+  assert.equal(others, 3 * ENOUGH, 'nobody else is passed over')
+  began.unsubscribe(other)
+  await new Promise(setImmediate)
   assert.equal(began.hasSubscribers, false)
   assert.equal(requests.count, ENOUGH)
   assert.ok(busy > 60 * ENOUGH, `${busy}: these took less than the second`)

@@ -88,12 +88,14 @@ class Requests {
 
   /** @param {any} message */
   onBegin({ response }) {
+    if (this.enough > 0) return
     this.seen = true
     this.count += 1
     if (this.count <= TIMED) this.time(response)
     if (this.count < ENOUGH) return
     this.enough = performance.now()
-    this.end()
+    // Not from within: Node would pass over the next subscriber, and Node 18 throw into the app.
+    setImmediate(() => this.end())
   }
 
   /** @param {any} response */
