@@ -275,6 +275,7 @@ test('a busy server is listened to for a moment, then left alone for a while', a
   const { ENOUGH, PAUSE } = require('../lib/agent/metrics.js')
   const { requests, began, second } = requestsOf()
   let others = 0
+  // Of another subscriber: only Node 18 passes it over.
   const other = () => (others += 1)
   began.subscribe(other)
   const busy = second(responses(3 * ENOUGH)).HTTP.value

@@ -3,7 +3,7 @@
 // What a Node app is measured by from the inside: once a second, told to the daemon as `axm:monitor` (contract/api.md 15.3).
 //
 // Owns: the figures, under pm2's names, with its units and types.
-// Must never: keep the app alive, or cost a busy server what could be measured.
+// Must never: keep the app alive, throw into it, or listen to each request of a busy server.
 
 const { channel } = require('node:diagnostics_channel')
 const { performance } = require('node:perf_hooks')
@@ -94,7 +94,7 @@ class Requests {
     if (this.count <= TIMED) this.time(response)
     if (this.count < ENOUGH) return
     this.enough = performance.now()
-    // Not from within: Node would pass over the next subscriber, and Node 18 throw into the app.
+    // Not from within, where Node 18 throws into the app, or passes over the next subscriber.
     setImmediate(() => this.end())
   }
 
